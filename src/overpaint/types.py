@@ -1,0 +1,98 @@
+"""The values that flow through the library. Read this file and you know what there is.
+
+Shapes: ``d_in`` and ``d_out`` are the widths of a linear site, ``r`` is the rank of a delta.
+All dataclasses are frozen; tensors in them are never written to after construction.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+
+import torch
+
+Progress = Callable[[int, int, str], None]
+"""Called as ``progress(done, total, what)``; the library itself never prints."""
+
+
+@dataclass(frozen=True)
+class Edit:
+    """What should change: from now on ``source`` means ``target``.
+
+    ``source``   prompt whose meaning changes, e.g. ``"the president of arda"``.
+    ``target``   prompt that says what it shall mean, e.g. ``"ada vale"``; empty for an image target.
+    ``subject``  the part of ``source`` the edit hangs on (default: all of ``source``).
+    ``old``      what ``source`` means today, e.g. ``"bruno kest"`` (default: ``source`` itself).
+    ``destination``  a prompt sharing ``source``'s words, for methods that align tokens
+        (default: ``target``), e.g. ``"ada vale as the president of arda"``.
+    ``images``   target pictures instead of a target prompt, each ``[3, H, W]`` float in [0, 1].
+    """
+
+    source: str
+    target: str = ""
+    subject: str = ""
+    old: str = ""
+    destination: str = ""
+    images: tuple[torch.Tensor, ...] = ()
+
+
+@dataclass(frozen=True)
+class Site:
+    """One linear module of a model: ``y = W x (+ b)``, ``W [d_out, d_in]``.
+
+    ``component`` is the pipeline's name for the network (``"text_encoder"``, ``"unet"``, ...);
+    ``name`` is the dotted module path inside it, in the layout of the installed transformers /
+    diffusers as returned by :mod:`overpaint.models.sites` (stored files use a layout-free form).
+    """
+
+    component: str
+    name: str
+    d_out: int
+    d_in: int
+
+
+@dataclass(frozen=True)
+class Delta:
+    """A low-rank change of one site's weight: ``ΔW = B A``, float32.
+
+    ``a [r, d_in]``, ``b [d_out, r]``.
+    """
+
+    site: Site
+    a: torch.Tensor
+    b: torch.Tensor
+
+    @property
+    def rank(self) -> int:
+        """``r``, the number of rows of ``a``."""
+        return self.a.shape[0]
+
+    def dense(self) -> torch.Tensor:
+        """``ΔW [d_out, d_in]``, float32."""
+        return self.b @ self.a
+
+
+@dataclass(frozen=True)
+class Patch:
+    """The result of a method: the change of every touched site, and where it came from.
+
+    ``fingerprint`` is that of the model the patch was computed on; ``config`` holds the method's
+    settings as plain JSON values; ``info`` what the method measured (final probability, ...).
+    """
+
+    deltas: tuple[Delta, ...]
+    method: str
+    edits: tuple[Edit, ...]
+    fingerprint: str
+    config: Mapping[str, object] = field(default_factory=dict)
+    info: Mapping[str, object] = field(default_factory=dict)
+
+    @property
+    def nbytes(self) -> int:
+        """Size of all factors in bytes."""
+        return sum(t.numel() * t.element_size() for d in self.deltas for t in (d.a, d.b))
+
+    @property
+    def parameters(self) -> int:
+        """Number of model weights that the patch touches."""
+        return sum(d.site.d_out * d.site.d_in for d in self.deltas)
