@@ -1,0 +1,173 @@
+"""Labelled grids of pictures, and pictures to and from files: Pillow only, no model.
+
+Used by the command line, the benchmark report and the web page. A grid is drawn from plain
+values: rows of equally many pictures, each row with its prompt and what was done to the model.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cache
+from itertools import groupby
+from pathlib import Path
+
+import numpy as np
+import torch
+from PIL import Image, ImageDraw, ImageFont
+
+from overpaint.errors import DataError
+
+PAPER = (250, 249, 246)
+INK = (34, 34, 38)
+MUTED = (128, 126, 122)
+RULE = (222, 219, 212)
+ACCENT = (186, 72, 40)  # what a patch painted
+
+MARGIN = 28
+GAP = 8
+GROUP_GAP = 26
+LABEL_WIDTH = 220
+LINE = 23  # height of a line of text
+
+Font = ImageFont.FreeTypeFont | ImageFont.ImageFont
+
+
+@dataclass(frozen=True)
+class Row:
+    """One row of a grid: ``pictures [n, 3, H, W]`` uint8, the same ``n, H, W`` in every row.
+
+    Neighbouring rows of the same ``prompt`` form a group that names it once. ``note`` says what
+    painted the row ("before", a patch's name); ``changed`` rows are marked with a coloured edge.
+    """
+
+    pictures: torch.Tensor
+    prompt: str
+    note: str = ""
+    changed: bool = False
+
+
+def grid(
+    rows: Sequence[Row], columns: Sequence[str], *, title: str = "", cell: int = 0
+) -> Image.Image:
+    """A labelled sheet of ``rows`` under the headings ``columns``, as an RGB picture.
+
+    ``cell`` is the side of one picture in pixels; 0 means the pictures' own size, doubled until
+    it is at least 128. Raises ``ValueError`` when the rows and headings do not fit together.
+    """
+    shapes = {tuple(row.pictures.shape) for row in rows}
+    if len(shapes) != 1 or next(iter(shapes))[0] != len(columns):
+        raise ValueError(f"{len(columns)} columns expected in every row, got shapes {shapes}")
+    cell = cell or _enlarged(rows[0].pictures.shape[-1])
+    groups = [list(group) for _, group in groupby(rows, key=lambda row: row.prompt)]
+    head = MARGIN + (40 if title else 0)
+    width = 2 * MARGIN + LABEL_WIDTH + len(columns) * (cell + GAP) - GAP
+    gaps = len(rows) * GAP + (len(groups) - 1) * (GROUP_GAP - GAP) - GAP
+    sheet = Image.new("RGB", (width, head + 24 + len(rows) * cell + gaps + MARGIN), PAPER)
+    draw = ImageDraw.Draw(sheet)
+    if title:
+        line = _shortened(wrapped(title, font(24), width - 2 * MARGIN), 1)[0]
+        draw.text((MARGIN, MARGIN - 4), line, INK, font(24))
+    for index, text in enumerate(columns):
+        x = MARGIN + LABEL_WIDTH + index * (cell + GAP) + cell // 2
+        draw.text((x, head + 12), text, MUTED, font(14), anchor="ms")
+    y = head + 24
+    for number, group in enumerate(groups):
+        if number:
+            line = y - GROUP_GAP // 2
+            draw.line([(MARGIN, line), (width - MARGIN, line)], RULE, 1)
+        y = _draw_group(sheet, group, y, cell) - GAP + GROUP_GAP
+    return sheet
+
+
+def _draw_group(sheet: Image.Image, group: Sequence[Row], y: int, cell: int) -> int:
+    """Draw the rows of one prompt from height ``y``; returns the height below them."""
+    draw = ImageDraw.Draw(sheet)
+    lines = wrapped(group[0].prompt, font(18), LABEL_WIDTH - 24)
+    lines = _shortened(lines, max(1, cell // LINE - 2))  # leaves room for the row's note
+    for number, line in enumerate(lines):
+        draw.text((MARGIN, y + number * LINE), line, INK, font(18))
+    top = y + len(lines) * LINE + 6  # no note may stand on top of the prompt
+    for row in group:
+        note = wrapped(row.note, font(15), LABEL_WIDTH - 36)
+        middle = max(top, y + (cell - len(note) * LINE) // 2)
+        for number, line in enumerate(note):
+            colour = ACCENT if row.changed else MUTED
+            draw.text((MARGIN, middle + number * LINE), line, colour, font(15))
+        if row.changed:
+            edge = MARGIN + LABEL_WIDTH - 12
+            draw.rectangle([edge, y, edge + 3, y + cell - 1], ACCENT)
+        for index, picture in enumerate(row.pictures):
+            tile = to_image(picture).resize((cell, cell), Image.Resampling.BICUBIC)
+            sheet.paste(tile, (MARGIN + LABEL_WIDTH + index * (cell + GAP), y))
+        y += cell + GAP
+    return y
+
+
+def _enlarged(side: int) -> int:
+    """``side`` doubled until it is at least 128."""
+    while side < 128:
+        side *= 2
+    return side
+
+
+@cache
+def font(size: int) -> Font:
+    """The font that comes with Pillow, so that a grid looks the same on every machine."""
+    return ImageFont.load_default(size)
+
+
+def wrapped(text: str, face: Font, width: int) -> list[str]:
+    """``text`` in lines of at most ``width`` pixels, broken at spaces and hyphens if possible."""
+    lines: list[str] = []
+    line = ""
+    for piece in re.findall(r"[^\s-]*-|[^\s-]+\s*|\s+", text.strip()):
+        if line and face.getlength(line + piece.rstrip()) > width:
+            lines.append(line.rstrip())
+            line = ""
+        line += piece
+        while face.getlength(line.rstrip()) > width and len(line) > 1:
+            fits = next(
+                n
+                for n in range(len(line) - 1, 0, -1)
+                if n == 1 or face.getlength(line[:n]) <= width
+            )
+            lines.append(line[:fits])
+            line = line[fits:]
+    return [*lines, line.rstrip()] if line.strip() else lines
+
+
+def _shortened(lines: list[str], room: int) -> list[str]:
+    """The first ``room`` lines, with dots where something was left out."""
+    return lines if len(lines) <= room else [*lines[: room - 1], lines[room - 1][:-3] + "..."]
+
+
+def to_image(picture: torch.Tensor) -> Image.Image:
+    """``picture [3, H, W]`` uint8 as a Pillow picture."""
+    return Image.fromarray(np.ascontiguousarray(picture.permute(1, 2, 0).cpu().numpy()))
+
+
+def read_picture(path: str | os.PathLike[str]) -> torch.Tensor:
+    """The picture in a file as ``[3, H, W]`` float32 in [0, 1]; :class:`DataError` if not one."""
+    try:
+        with Image.open(path) as image:
+            pixels = np.asarray(image.convert("RGB"), dtype=np.float32) / 255
+    except OSError as error:
+        raise DataError(
+            f"expected a picture, got {os.fspath(path)!r}: {error.strerror or 'not a picture file'}"
+        ) from error
+    return torch.from_numpy(pixels).permute(2, 0, 1).contiguous()
+
+
+def save_picture(image: Image.Image, path: str | os.PathLike[str]) -> Path:
+    """Write ``image`` as PNG to ``path``, whole or not at all; returns the path."""
+    path = Path(path)
+    part = path.with_name(f".{path.name}.{os.getpid()}.part")
+    try:
+        image.save(part, format="PNG", optimize=True)
+        part.replace(path)
+    finally:
+        part.unlink(missing_ok=True)
+    return path
