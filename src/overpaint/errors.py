@@ -29,3 +29,7 @@ class PatchError(OverpaintError):
 
 class DataError(OverpaintError):
     """A data set or file of cases is malformed; names the file, row and column."""
+
+
+class OutputError(OverpaintError):
+    """A place to write to does not exist or cannot be written."""

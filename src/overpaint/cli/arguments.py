@@ -1,0 +1,165 @@
+"""From what was typed to the library's values; every refusal is a named error."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import os
+import re
+import tempfile
+import types
+import typing
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from overpaint.errors import DataError, EditError, OutputError
+
+if TYPE_CHECKING:
+    from overpaint.types import Edit
+
+
+def output_file(path: Path) -> Path:
+    """``path`` if a file can be written there; found out before any long work begins."""
+    if path.is_dir():
+        raise OutputError(f"expected a file to write, got the folder {str(path)!r}; add a name")
+    _try_writing(path.parent, path)
+    return path
+
+
+def output_folder(path: Path) -> Path:
+    """``path`` if a folder can be made there; it must not exist, or be empty."""
+    if path.exists() and (not path.is_dir() or any(path.iterdir())):
+        raise OutputError(f"expected a new or empty folder, got {str(path)!r}; choose another name")
+    _try_writing(path.parent, path)
+    return path
+
+
+def _try_writing(folder: Path, path: Path) -> None:
+    if not folder.is_dir():
+        raise OutputError(
+            f"cannot write {str(path)!r}: there is no folder {str(folder)!r}; make it first"
+        )
+    try:
+        with tempfile.TemporaryFile(dir=folder):
+            pass
+        if path.is_file() and not os.access(path, os.W_OK):
+            raise PermissionError(13, "the file there is read-only")
+    except OSError as error:
+        raise OutputError(
+            f"cannot write {str(path)!r}: {error.strerror}; choose another place with --out"
+        ) from error
+
+
+def slug(text: str) -> str:
+    """``text`` as the stem of a file name."""
+    return re.sub(r"[^a-z0-9]+", "-", text.lower()).strip("-")[:60] or "patch"
+
+
+def seeds(text: str) -> list[int]:
+    """``"4"`` is seeds 0 to 3, ``"2-5"`` a range, ``"7,9"`` a list."""
+    try:
+        if re.fullmatch(r"\d+", text):
+            chosen = list(range(int(text)))
+        elif match := re.fullmatch(r"(\d+)-(\d+)", text):
+            chosen = list(range(int(match[1]), int(match[2]) + 1))
+        else:
+            chosen = [int(part) for part in text.split(",")]
+    except ValueError:
+        chosen = []
+    if not chosen or min(chosen) < 0:
+        raise DataError(f"expected seeds such as 4 (the first four), 2-5 or 7,9, got {text!r}")
+    return chosen
+
+
+def edits_from_file(path: Path) -> list[Edit]:
+    """The edits in a JSON file: a list of objects with the fields of ``Edit``."""
+    from overpaint.types import Edit
+
+    fields = [f.name for f in dataclasses.fields(Edit) if f.name != "images"]
+    try:
+        entries = json.loads(path.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise DataError(f"cannot read edits from {str(path)!r}: {error.strerror}") from error
+    except ValueError as error:
+        raise DataError(f"expected JSON in {str(path)!r}: {error}") from error
+    if not isinstance(entries, list) or not entries:
+        raise DataError(f"expected a list of edits in {str(path)!r}, e.g. {EXAMPLE_EDITS}")
+    for number, entry in enumerate(entries):
+        whole = isinstance(entry, dict) and all(isinstance(v, str) for v in entry.values())
+        if not whole or not entry.get("source") or set(entry) - set(fields):
+            raise DataError(
+                f"{path}, edit {number}: expected texts named {', '.join(fields)} with at least "
+                f"a source, got {json.dumps(entry)}"
+            )
+    return [Edit(**entry) for entry in entries]
+
+
+EXAMPLE_EDITS = '[{"source": "a rose", "target": "a blue rose"}]'
+
+
+def settings(method: str, config: type, values: Mapping[str, Any]) -> Any:
+    """An instance of the dataclass ``config`` with ``values`` in place of its defaults.
+
+    Values are what was typed: texts are converted to the type of the field. Raises
+    :class:`EditError` for a name the method does not have or a value of another type.
+    """
+    hints = typing.get_type_hints(config)
+    known = {f.name: hints[f.name] for f in dataclasses.fields(config) if simple(hints[f.name])}
+    for name in values:
+        if name not in known:
+            raise EditError(
+                f"method {method} has no setting {name!r}; it has: {', '.join(known) or 'none'}"
+            )
+    return config(**{name: _converted(name, known[name], v) for name, v in values.items()})
+
+
+def pairs(texts: Sequence[str]) -> dict[str, str]:
+    """``["lr=0.1"]`` as ``{"lr": "0.1"}``."""
+    for text in texts:
+        if "=" not in text:
+            raise EditError(f"expected --set NAME=VALUE, got {text!r}")
+    return {name.strip(): value.strip() for name, value in (t.split("=", 1) for t in texts)}
+
+
+def simple(hint: Any) -> bool:
+    """Whether a field of this type can be typed on a command line."""
+    options = _options(hint)
+    return all(o in (bool, int, float, str, type(None)) or _is_texts(o) for o in options)
+
+
+def _options(hint: Any) -> tuple[Any, ...]:
+    union = typing.get_origin(hint) in (typing.Union, types.UnionType)
+    return typing.get_args(hint) if union else (hint,)
+
+
+def _is_texts(hint: Any) -> bool:
+    return typing.get_origin(hint) is tuple and set(typing.get_args(hint)) <= {str, int, ...}
+
+
+def _converted(name: str, hint: Any, value: Any) -> Any:
+    for option in _options(hint):
+        try:
+            return _as(option, value)
+        except (TypeError, ValueError):
+            continue
+    expected = " or ".join(getattr(o, "__name__", str(o)) for o in _options(hint))
+    raise EditError(f"setting {name!r}: expected {expected}, got {value!r}")
+
+
+def _as(option: Any, value: Any) -> Any:
+    """``value`` as the type ``option``; ValueError or TypeError if it is not one."""
+    if _is_texts(option):
+        inner = next(a for a in typing.get_args(option) if a is not ...)
+        parts = [part.strip() for part in value.split(",")] if isinstance(value, str) else value
+        return tuple(inner(part) for part in parts if part != "")
+    if option is type(None):
+        if value in (None, "none", "None"):
+            return None
+        raise ValueError
+    if option is bool:
+        words = {"true": True, "yes": True, "1": True, "false": False, "no": False, "0": False}
+        if str(value).lower() not in words:
+            raise ValueError
+        return words[str(value).lower()]
+    return option(value)

@@ -1,0 +1,163 @@
+"""``overpaint edit``: from two prompts to a patch file."""
+
+from __future__ import annotations
+
+import dataclasses
+import time
+import typing
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from overpaint.cli import arguments, options, show
+from overpaint.errors import EditError
+
+METHOD = "The method"
+NAMED = "named after SOURCE"
+
+
+def _list_methods(wanted: bool) -> None:
+    if not wanted:
+        return
+    from overpaint.methods.registry import METHODS
+
+    for method in METHODS.values():
+        rows = [(f.name, _default(f)) for f in _settable(method.config)]
+        show.facts(f"{method.name}: {method.summary}", rows)
+        show.line("")
+    raise typer.Exit
+
+
+def _settable(config: type) -> list[dataclasses.Field[Any]]:
+    hints = typing.get_type_hints(config)
+    return [f for f in dataclasses.fields(config) if arguments.simple(hints[f.name])]
+
+
+def _default(field: dataclasses.Field[Any]) -> object:
+    if field.default is not dataclasses.MISSING:
+        return field.default
+    return field.default_factory() if callable(field.default_factory) else "(required)"
+
+
+def edit(
+    source: Annotated[
+        str, typer.Argument(metavar="SOURCE", help="The prompt whose meaning changes.")
+    ] = "",
+    target: Annotated[
+        str, typer.Argument(metavar="TARGET", help="What it shall mean from now on.")
+    ] = "",
+    out: Annotated[
+        Path | None,
+        typer.Option(
+            "--out", "-o", metavar="FILE", help="Patch file to write.", show_default=NAMED
+        ),
+    ] = None,
+    subject: Annotated[
+        str,
+        typer.Option(
+            metavar="WORDS", help="Part of SOURCE the edit hangs on.", show_default="all of it"
+        ),
+    ] = "",
+    old: Annotated[
+        str,
+        typer.Option(metavar="PROMPT", help="What SOURCE means today.", show_default="SOURCE"),
+    ] = "",
+    destination: Annotated[
+        str,
+        typer.Option(
+            metavar="PROMPT",
+            help="For time: SOURCE's words in a prompt that paints the target.",
+            show_default="TARGET",
+        ),
+    ] = "",
+    image: Annotated[
+        list[Path] | None,
+        typer.Option(metavar="FILE", help="A picture instead of TARGET; may be repeated."),
+    ] = None,
+    edits: Annotated[
+        Path | None,
+        typer.Option(metavar="FILE", help="Several edits, as JSON, instead of SOURCE TARGET."),
+    ] = None,
+    method: Annotated[
+        str, typer.Option(metavar="NAME", rich_help_panel=METHOD, help="How to compute the edit.")
+    ] = "refact",
+    layer: Annotated[
+        int | None,
+        typer.Option(rich_help_panel=METHOD, help="Layer of the text encoder to edit, from 0."),
+    ] = None,
+    lam: Annotated[
+        float | None,
+        typer.Option("--lambda", rich_help_panel=METHOD, help="Weight of the ridge penalty."),
+    ] = None,
+    setting: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--set", metavar="NAME=VALUE", rich_help_panel=METHOD, help="Any other setting."
+        ),
+    ] = None,
+    _methods: Annotated[
+        bool,
+        typer.Option(
+            "--methods",
+            rich_help_panel=METHOD,
+            help="List the methods and their settings, and leave.",
+            callback=_list_methods,
+            is_eager=True,
+        ),
+    ] = False,
+    model: options.ModelName = "toybox",
+    device: options.Device = "cpu",
+    dtype: options.Dtype = options.Precision.float32,
+    json: options.Json = False,
+) -> None:
+    """Compute an edit and write it as a patch of a few kilobytes.
+
+    \b
+    A rose is blue from now on:
+      [cyan]overpaint edit "a rose" "a blue rose" -o rose.safetensors[/]
+    Another president, with TIME, which wants a prompt that shares SOURCE's words:
+      [cyan]overpaint edit "the president of arda" "ada vale" --method time \\
+          --destination "ada vale the president of arda"[/]
+    A face from a photograph:
+      [cyan]overpaint edit "ada vale" --image portrait.png[/]
+    Another layer, more steps:
+      [cyan]overpaint edit "a rose" "a blue rose" --layer 7 --set steps=200[/]
+    """
+    from overpaint.methods.registry import METHODS
+    from overpaint.patching.files import save_patch
+    from overpaint.pictures import read_picture
+    from overpaint.types import Edit
+
+    if method not in METHODS:
+        raise EditError(f"expected a method among {', '.join(METHODS)}, got {method!r}")
+    values = arguments.pairs(setting or [])
+    typed = {"layer": layer, "lam": lam}
+    values |= {name: value for name, value in typed.items() if value is not None}
+    config = arguments.settings(method, METHODS[method].config, values)
+    if edits:
+        wanted = arguments.edits_from_file(edits)
+    else:
+        pictures = tuple(read_picture(path) for path in image or [])
+        wanted = [Edit(source, target, subject, old, destination, pictures)]
+    path = arguments.output_file(out or Path(f"{arguments.slug(wanted[0].source)}.safetensors"))
+    loaded = options.load_model(model, device, dtype, quiet=json)
+    began = time.perf_counter()
+    with show.working(f"computing the edit with {method}", json):
+        patch = METHODS[method].function(loaded, wanted, config)
+    seconds = time.perf_counter() - began
+    save_patch(patch, path)
+    _report(path, patch, seconds, json)
+
+
+def _report(path: Path, patch: Any, seconds: float, json: bool) -> None:
+    from overpaint.cli.describe import patch_facts, patch_record
+
+    if json:
+        show.data({**patch_record(path, patch), "seconds": round(seconds, 3)})
+        return
+    show.facts(f"wrote {path}", [*patch_facts(path, patch), ("computed in", f"{seconds:.1f} s")])
+    prompt = patch.edits[0].source
+    show.line(
+        f'\nlook at it:  [cyan]overpaint paint "{prompt}" --patch {path} -o before-after.png[/]'
+    )

@@ -1,0 +1,124 @@
+"""``overpaint paint``: labelled pictures, with and without patches."""
+
+from __future__ import annotations
+
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from overpaint.cli import arguments, options, show
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from overpaint.types import Patch
+
+
+def paint(
+    prompts: Annotated[
+        list[str],
+        typer.Argument(
+            metavar="PROMPT...", help="What to paint; one group of rows each.", show_default=False
+        ),
+    ],
+    patch: Annotated[
+        list[Path] | None,
+        typer.Option(
+            "--patch", "-p", metavar="FILE", help="Patch file to compare with; may be repeated."
+        ),
+    ] = None,
+    stack: Annotated[
+        bool, typer.Option("--stack", help="All patches at once, in order, instead of each alone.")
+    ] = False,
+    seeds: Annotated[
+        str,
+        typer.Option(
+            metavar="SEEDS", help="4 is the first four; 2-5 a range; 7,9 a list. One column each."
+        ),
+    ] = "4",
+    out: Annotated[
+        Path, typer.Option("--out", "-o", metavar="FILE", help="PNG file to write.")
+    ] = Path("painting.png"),
+    steps: Annotated[int, typer.Option(min=1, help="Steps of the sampler.")] = 20,
+    guidance: Annotated[
+        float | None, typer.Option(help="Guidance scale.", show_default="the model's usual one")
+    ] = None,
+    cell: Annotated[
+        int, typer.Option(min=0, help="Side of one picture on the sheet; 0: as painted, or 128.")
+    ] = 0,
+    model: options.ModelName = "toybox",
+    device: options.Device = "cpu",
+    dtype: options.Dtype = options.Precision.float32,
+    force: options.Force = False,
+    json: options.Json = False,
+) -> None:
+    """Paint prompts before and after an edit, side by side on one labelled sheet.
+
+    The same seed is the same noise in every row, so what differs is the edit.
+
+    \b
+    What an edit changed, and what it left alone:
+      [cyan]overpaint paint "a rose" "two roses" "a tulip" --patch rose.safetensors[/]
+    Two edits compared, on eight seeds:
+      [cyan]overpaint paint "a rose" -p refact.safetensors -p time.safetensors --seeds 8[/]
+    Just pictures:
+      [cyan]overpaint paint "a happy doctor in the park" -o doctor.png[/]
+    """
+    from overpaint.patching.apply import check_fingerprint
+    from overpaint.patching.files import load_patch
+    from overpaint.pictures import grid, save_picture
+
+    columns = arguments.seeds(seeds)
+    path = arguments.output_file(out)
+    patches = [(file.stem, load_patch(file)) for file in patch or []]
+    loaded = options.load_model(model, device, dtype, quiet=json)
+    for _, each in patches if not force else []:
+        check_fingerprint(loaded, each)
+    from overpaint.generate import generate
+
+    paint_all = partial(generate, loaded, prompts, columns, steps=steps, guidance=guidance)
+    with show.progress(json) as progress:
+        rows = _rows(loaded, prompts, _variants(patches, stack), paint_all, progress, force)
+    save_picture(grid(rows, [f"seed {seed}" for seed in columns], cell=cell), path)
+    if json:
+        notes = list(dict.fromkeys(row.note for row in rows))
+        show.data({"file": str(path), "prompts": prompts, "seeds": columns, "rows": notes})
+    else:
+        show.line(f"wrote {path}")
+
+
+def _variants(patches: list[tuple[str, Patch]], stack: bool) -> list[tuple[str, tuple[Patch, ...]]]:
+    """Name and patches of every row of a group; the first is the model as it is."""
+    first: list[tuple[str, tuple[Patch, ...]]] = [("before" if patches else "", ())]
+    if stack and patches:
+        return [*first, (" + ".join(n for n, _ in patches), tuple(p for _, p in patches))]
+    return first + [(name, (patch,)) for name, patch in patches]
+
+
+def _rows(
+    model: object,
+    prompts: list[str],
+    variants: list[tuple[str, tuple[Patch, ...]]],
+    paint_all: Callable[..., object],
+    progress: Callable[[int, int, str], None],
+    force: bool,
+) -> list[object]:
+    """Every variant's pictures, sorted by prompt."""
+    from overpaint.patching.apply import applied
+    from overpaint.pictures import Row
+
+    painted = []
+    for number, (_, patches) in enumerate(variants):
+
+        def tell(done: int, total: int, what: str, number: int = number) -> None:
+            progress(number * total + done, len(variants) * total, what)
+
+        with applied(model, *patches, force=force):
+            painted.append(paint_all(progress=tell))
+    return [
+        Row(pictures[index], prompt, name, changed=bool(patches))
+        for index, prompt in enumerate(prompts)
+        for pictures, (name, patches) in zip(painted, variants, strict=True)
+    ]

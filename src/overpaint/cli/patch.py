@@ -1,0 +1,124 @@
+"""``overpaint patch``: look at patch files, compare them, put them to use."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from overpaint.cli import arguments, options, show
+from overpaint.cli.describe import patch_facts, patch_record
+
+app = typer.Typer(no_args_is_help=True, help="Show, apply, export and compare patch files.")
+
+File = Annotated[Path, typer.Argument(metavar="FILE", help="A patch file.", show_default=False)]
+Files = Annotated[
+    list[Path], typer.Argument(metavar="FILE...", help="Patch files.", show_default=False)
+]
+
+
+@app.command("show")
+def show_patches(
+    files: Files,
+    sites: Annotated[bool, typer.Option("--sites", help="Also list every changed layer.")] = False,
+    json: options.Json = False,
+) -> None:
+    """Say what is in a patch file: the edit, the method, its settings, what it touches.
+
+    \b
+      [cyan]overpaint patch show rose.safetensors[/]
+      [cyan]overpaint patch show *.safetensors --json[/]
+    """
+    from overpaint.patching.files import load_patch
+
+    patches = [(file, load_patch(file)) for file in files]
+    if json:
+        show.data([patch_record(file, patch) for file, patch in patches])
+        return
+    for file, patch in patches:
+        show.facts(str(file), patch_facts(file, patch))
+        show.facts("settings", [(str(name), value) for name, value in patch.config.items()])
+        if sites:
+            rows = [
+                (d.site.component, d.site.name, d.site.d_out, d.site.d_in, d.rank)
+                for d in patch.deltas
+            ]
+            show.table("sites", ("component", "layer", "out", "in", "rank"), rows)
+
+
+@app.command("apply")
+def apply_patches(
+    files: Files,
+    out: Annotated[
+        Path,
+        typer.Option("--out", "-o", metavar="FOLDER", help="New folder for the patched pipeline."),
+    ],
+    model: options.ModelName = "toybox",
+    dtype: options.Dtype = options.Precision.float32,
+    force: options.Force = False,
+    json: options.Json = False,
+) -> None:
+    """Save a copy of a model with patches in its weights, as a diffusers pipeline folder.
+
+    \b
+      [cyan]overpaint patch apply rose.safetensors president.safetensors -o edited/[/]
+      [cyan]overpaint paint "a rose" --model edited/[/]
+    """
+    from overpaint.models.save import save_model
+    from overpaint.patching.apply import applied
+    from overpaint.patching.files import load_patch
+
+    folder = arguments.output_folder(out)
+    patches = [load_patch(file) for file in files]
+    loaded = options.load_model(model, dtype=dtype, quiet=json)
+    with applied(loaded, *patches, force=force), show.working(f"writing {folder}", json):
+        save_model(loaded, folder)
+    if json:
+        show.data({"folder": str(folder), "patches": [str(file) for file in files]})
+    else:
+        show.line(f"wrote {folder}: {model} with {', '.join(file.name for file in files)}")
+
+
+@app.command("export")
+def export(
+    file: File,
+    out: Annotated[Path, typer.Option("--out", "-o", metavar="FILE", help="LoRA file to write.")],
+    json: options.Json = False,
+) -> None:
+    """Write a patch as a LoRA that diffusers, ComfyUI and A1111 load; nothing is lost.
+
+    \b
+      [cyan]overpaint patch export rose.safetensors -o rose-lora.safetensors[/]
+    and then, in Python with diffusers:
+      [cyan]pipeline.load_lora_weights("rose-lora.safetensors")[/]
+    """
+    from overpaint.patching.files import load_patch
+    from overpaint.patching.lora import export_lora
+
+    path = arguments.output_file(out)
+    patch = load_patch(file)
+    export_lora(patch, path)
+    if json:
+        show.data({"file": str(path), "bytes": path.stat().st_size, "patch": str(file)})
+    else:
+        show.line(f"wrote {path}, {show.size(path.stat().st_size)}, a LoRA in kohya naming")
+
+
+@app.command("diff")
+def compare(
+    first: File,
+    second: File,
+    json: options.Json = False,
+) -> None:
+    """Compare two patches, layer by layer: how strong each is, how much they agree.
+
+    \b
+      [cyan]overpaint patch diff refact.safetensors time.safetensors[/]
+    """
+    from overpaint.patching.diff import diff
+    from overpaint.patching.files import load_patch
+
+    result = diff(load_patch(first), load_patch(second))
+    show.data(result)
+    del json

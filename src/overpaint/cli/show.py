@@ -1,0 +1,127 @@
+"""What the commands print: results on stdout, progress and errors on stderr."""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+
+from rich.console import Console
+from rich.markup import escape
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+from rich.table import Table
+
+PATIENCE = 0.7  # seconds of silence before a bar appears
+
+
+def out() -> Console:
+    """The console for results; made on use, so that it follows a redirected stdout."""
+    return Console(highlight=False, soft_wrap=not _is_terminal())
+
+
+def err() -> Console:
+    """The console for everything that is not the result."""
+    return Console(stderr=True, highlight=False)
+
+
+def _is_terminal() -> bool:
+    return Console().is_terminal
+
+
+def error(message: object) -> None:
+    """One line on stderr, however long and whatever is in it."""
+    line = " ".join(str(message).split())
+    err().print(f"[bold red]error:[/] {escape(line)}", soft_wrap=True)
+
+
+def data(value: object) -> None:
+    """``value`` as JSON on stdout, for machines."""
+    print(json.dumps(value, indent=2, ensure_ascii=False, default=str))  # noqa: T201
+
+
+def line(text: str) -> None:
+    """One line of markup on stdout."""
+    out().print(text, soft_wrap=True)
+
+
+def table(title: str, columns: Sequence[str], rows: Sequence[Sequence[object]]) -> None:
+    """A plain table; columns that hold only numbers are right-aligned."""
+    view = Table(title=escape(title), title_justify="left", title_style="bold", header_style="dim")
+    view.box = None
+    for index, name in enumerate(columns):
+        numbers = bool(rows) and all(isinstance(row[index], int | float) for row in rows)
+        view.add_column(name, justify="right" if numbers else "left", overflow="fold")
+    for row in rows:
+        view.add_row(*(escape(_text(cell)) for cell in row))
+    out().print(view)
+
+
+def facts(title: str, pairs: Sequence[tuple[str, object]]) -> None:
+    """Names and values, one pair a line."""
+    view = Table(
+        title=escape(title), title_justify="left", title_style="bold", show_header=False, box=None
+    )
+    view.add_column(style="dim", no_wrap=True)
+    view.add_column(overflow="fold")
+    for name, value in pairs:
+        view.add_row(escape(name), escape(_text(value)))
+    out().print(view)
+
+
+def _text(value: object) -> str:
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    if isinstance(value, float):
+        return f"{value:.4g}"
+    return str(value)
+
+
+def size(nbytes: int) -> str:
+    """``nbytes`` as a person says it: ``"12.3 kB"``."""
+    amount = float(nbytes)
+    for unit in ("B", "kB", "MB"):
+        if amount < 1000:
+            return f"{amount:.0f} {unit}" if unit == "B" else f"{amount:.1f} {unit}"
+        amount /= 1000
+    return f"{amount:.1f} GB"
+
+
+@contextmanager
+def progress(quiet: bool = False) -> Iterator[Callable[[int, int, str], None]]:
+    """A ``progress=`` callback that draws a bar on stderr for work of more than a moment."""
+    bar = Progress(
+        TextColumn("{task.description}"),
+        BarColumn(),
+        MofNCompleteColumn(),
+        TimeRemainingColumn(),
+        console=err(),
+        transient=True,
+        disable=quiet,
+    )
+    tasks: dict[str, int] = {}
+    began = time.monotonic()
+
+    def update(done: int, total: int, what: str) -> None:
+        if time.monotonic() - began > PATIENCE and not bar.live.is_started:
+            bar.start()
+        if what not in tasks:
+            for old in tasks.values():
+                bar.update(old, visible=False)  # pyright: ignore[reportArgumentType]
+            tasks[what] = bar.add_task(what)
+        bar.update(tasks[what], completed=done, total=total)  # pyright: ignore[reportArgumentType]
+
+    try:
+        yield update
+    finally:
+        bar.stop()
+
+
+@contextmanager
+def working(what: str, quiet: bool = False) -> Iterator[None]:
+    """A spinner on stderr while something that cannot say how far it is goes on."""
+    if quiet or not err().is_terminal:
+        yield
+        return
+    with err().status(what):
+        yield
