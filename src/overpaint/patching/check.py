@@ -1,0 +1,40 @@
+"""Is a patch whole? The checks that saving, loading and applying share."""
+
+from __future__ import annotations
+
+import torch
+
+from overpaint.errors import PatchError
+from overpaint.types import Delta, Patch
+
+
+def check_patch(patch: Patch) -> None:
+    """Raise :class:`PatchError` unless :func:`check_delta` finds every delta whole."""
+    for delta in patch.deltas:
+        check_delta(delta)
+
+
+def check_delta(delta: Delta) -> None:
+    """Raise :class:`PatchError` unless the factors fit their site, are float32 and finite.
+
+    Expected are ``a [r, d_in]`` and ``b [d_out, r]`` with ``r >= 1``.
+    """
+    site, a, b = delta.site, delta.a, delta.b
+    where = f"{site.component} {site.name}"
+    fits = a.ndim == 2 and b.ndim == 2 and a.shape[0] == b.shape[1] >= 1
+    if not fits or a.shape[1] != site.d_in or b.shape[0] != site.d_out:
+        raise PatchError(
+            f"expected factors a [r, {site.d_in}] and b [{site.d_out}, r] at {where}, got "
+            f"{list(a.shape)} and {list(b.shape)}; the patch is damaged, compute it again"
+        )
+    for name, factor in (("a", a), ("b", b)):
+        if factor.dtype != torch.float32:
+            raise PatchError(
+                f"expected float32 factors at {where}, got {factor.dtype} in {name}; "
+                "convert them with .float()"
+            )
+        if not bool(torch.isfinite(factor).all()):
+            raise PatchError(
+                f"expected finite numbers at {where}, got NaN or infinity in {name}; "
+                "compute the patch again"
+            )
