@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 def edit_text(edit: Edit) -> str:
     """One edit in one line: ``a rose -> a blue rose``."""
-    target = edit.target or f"{len(edit.images)} picture(s)"
+    target = edit.target or "picture(s)"
     return f"{edit.source} -> {target}"
 
 
@@ -64,3 +64,10 @@ def patch_record(path: Path, patch: Patch) -> dict[str, object]:
 
 def _short(value: object) -> bool:
     return isinstance(value, bool | int | float | str) and len(str(value)) < 80
+
+
+def value(thing: object) -> str:
+    """A setting in a cell of a table; edits in words."""
+    if isinstance(thing, list | tuple) and thing and all(isinstance(e, dict) for e in thing):
+        return "; ".join(f"{e.get('source')} -> {e.get('target') or 'picture(s)'}" for e in thing)
+    return "-" if thing is None else str(thing)

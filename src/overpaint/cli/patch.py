@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
+import dataclasses
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
-from overpaint.cli import arguments, options, show
-from overpaint.cli.describe import patch_facts, patch_record
+from overpaint.cli import arguments, describe, options, show
 
 app = typer.Typer(no_args_is_help=True, help="Show, apply, export and compare patch files.")
 
@@ -34,10 +34,10 @@ def show_patches(
 
     patches = [(file, load_patch(file)) for file in files]
     if json:
-        show.data([patch_record(file, patch) for file, patch in patches])
+        show.data([describe.patch_record(file, patch) for file, patch in patches])
         return
     for file, patch in patches:
-        show.facts(str(file), patch_facts(file, patch))
+        show.facts(str(file), describe.patch_facts(file, patch))
         show.facts("settings", [(str(name), value) for name, value in patch.config.items()])
         if sites:
             rows = [
@@ -84,6 +84,9 @@ def apply_patches(
 def export(
     file: File,
     out: Annotated[Path, typer.Option("--out", "-o", metavar="FILE", help="LoRA file to write.")],
+    family: Annotated[
+        str, typer.Option(metavar="NAME", help="Family of the model: SD1 (also toybox) or SDXL.")
+    ] = "SD1",
     json: options.Json = False,
 ) -> None:
     """Write a patch as a LoRA that diffusers, ComfyUI and A1111 load; nothing is lost.
@@ -93,12 +96,13 @@ def export(
     and then, in Python with diffusers:
       [cyan]pipeline.load_lora_weights("rose-lora.safetensors")[/]
     """
+    from overpaint.models.families import family_called
     from overpaint.patching.files import load_patch
     from overpaint.patching.lora import export_lora
 
     path = arguments.output_file(out)
     patch = load_patch(file)
-    export_lora(patch, path)
+    export_lora(patch, path, family_called(family))
     if json:
         show.data({"file": str(path), "bytes": path.stat().st_size, "patch": str(file)})
     else:
@@ -120,5 +124,16 @@ def compare(
     from overpaint.patching.files import load_patch
 
     result = diff(load_patch(first), load_patch(second))
-    show.data(result)
-    del json
+    if json:
+        show.data({"first": str(first), "second": str(second), **dataclasses.asdict(result)})
+        return
+    if result.same:
+        show.line("both patches make the same change, bit for bit")
+    columns = ("layer", "rank 1", "rank 2", "norm 1", "norm 2", "distance", "cosine")
+    rows = [
+        (s.name, s.rank_a, s.rank_b, s.norm_a, s.norm_b, s.distance, s.cosine) for s in result.sites
+    ]
+    show.table(f"1: {first}   2: {second}", columns, rows)
+    settings = [(name, describe.value(a), describe.value(b)) for name, a, b in result.settings]
+    if settings:
+        show.table("\nwhat differs", ("setting", "1", "2"), settings)

@@ -104,6 +104,15 @@ TOYBOX = replace(SD1, guidance=4.0, resolution=64, batch_size=16)
 """Toybox is SD1 in every shape; only its painting defaults differ."""
 
 
+def family_called(name: str) -> Family:
+    """The row of that name, in any case; ModelError when there is none."""
+    for row in FAMILIES:
+        if row.name.lower() == name.lower():
+            return row
+    names = ", ".join(row.name for row in FAMILIES)
+    raise ModelError(f"No family {name!r}; expected one of {names}.")
+
+
 def family_of(pipeline: Any) -> Family:
     """The row a diffusers pipeline belongs to; ModelError when it belongs to none."""
     title = type(pipeline).__name__
