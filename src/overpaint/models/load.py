@@ -79,16 +79,16 @@ def _pipeline(source: str, dtype: torch.dtype) -> Any:
             f"No model {source!r}: expected 'toybox', an existing folder, or a hub name such as "
             "'CompVis/stable-diffusion-v1-4'."
         )
-    with _silence():
+    with silence():
         from diffusers import DiffusionPipeline
 
-        return _from_pretrained(DiffusionPipeline, source, dtype)
+        return from_pretrained(DiffusionPipeline, source, dtype)
 
 
-def _from_pretrained(cls: Any, source: str, dtype: torch.dtype) -> Any:
+def from_pretrained(cls: Any, source: str, dtype: torch.dtype | None = None) -> Any:
     """``cls.from_pretrained``, every failure a ModelError."""
     try:
-        return cls.from_pretrained(source, dtype=dtype)
+        return cls.from_pretrained(source, **({"dtype": dtype} if dtype else {}))
     except Exception as error:  # hub, network, JSON, safetensors: each has its own hierarchy
         reason = next(iter(str(error).strip().splitlines()), "") or type(error).__name__
         raise ModelError(
@@ -97,7 +97,7 @@ def _from_pretrained(cls: Any, source: str, dtype: torch.dtype) -> Any:
 
 
 @contextmanager
-def _silence() -> Iterator[None]:
+def silence() -> Iterator[None]:
     """Bars and notes on the screen belong to the caller: switch those of the loaders off."""
     from diffusers.utils import logging as diffusers_logging
     from transformers.utils import logging as transformers_logging
@@ -142,8 +142,8 @@ def _joint_clip(model: Model, source: str | Path) -> Any:
     """The CLIPModel at ``source``, its text tower replaced by the pipeline's own module."""
     from transformers import CLIPModel
 
-    with _silence():
-        clip = _from_pretrained(CLIPModel, str(source), model.dtype)
+    with silence():
+        clip = from_pretrained(CLIPModel, str(source), model.dtype)
     tower = text_transformer(model.component(model.family.text_encoders[0]))
     shapes = [{k: v.shape for k, v in t.named_parameters()} for t in (tower, clip.text_model)]
     if shapes[0] != shapes[1]:
