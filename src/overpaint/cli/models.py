@@ -8,7 +8,14 @@ import typer
 
 from overpaint.cli import options, show
 
-app = typer.Typer(no_args_is_help=True, help="List the families of models; check one model.")
+app = typer.Typer(help="List the families of models; check one model.")
+
+
+@app.callback(invoke_without_command=True)
+def models(context: typer.Context) -> None:
+    """List the families of models; check one model."""
+    if context.invoked_subcommand is None:
+        list_families()
 
 
 @app.command("list")

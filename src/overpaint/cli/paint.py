@@ -20,7 +20,7 @@ def paint(
     prompts: Annotated[
         list[str],
         typer.Argument(
-            metavar="PROMPT...", help="What to paint; one group of rows each.", show_default=False
+            metavar="PROMPT", help="What to paint; one group of rows each.", show_default=False
         ),
     ],
     patch: Annotated[
@@ -41,7 +41,10 @@ def paint(
     out: Annotated[
         Path, typer.Option("--out", "-o", metavar="FILE", help="PNG file to write.")
     ] = Path("painting.png"),
-    steps: Annotated[int, typer.Option(min=1, help="Steps of the sampler.")] = 20,
+    steps: Annotated[
+        int | None,
+        typer.Option(min=1, help="Steps of the sampler.", show_default="the model's usual number"),
+    ] = None,
     guidance: Annotated[
         float | None, typer.Option(help="Guidance scale.", show_default="the model's usual one")
     ] = None,

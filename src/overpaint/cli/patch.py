@@ -14,7 +14,7 @@ app = typer.Typer(no_args_is_help=True, help="Show, apply, export and compare pa
 
 File = Annotated[Path, typer.Argument(metavar="FILE", help="A patch file.", show_default=False)]
 Files = Annotated[
-    list[Path], typer.Argument(metavar="FILE...", help="Patch files.", show_default=False)
+    list[Path], typer.Argument(metavar="FILE", help="Patch files.", show_default=False)
 ]
 
 

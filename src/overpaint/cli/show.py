@@ -99,17 +99,13 @@ def progress(quiet: bool = False) -> Iterator[Callable[[int, int, str], None]]:
         transient=True,
         disable=quiet,
     )
-    tasks: dict[str, int] = {}
+    task = bar.add_task("")
     began = time.monotonic()
 
     def update(done: int, total: int, what: str) -> None:
         if time.monotonic() - began > PATIENCE and not bar.live.is_started:
             bar.start()
-        if what not in tasks:
-            for old in tasks.values():
-                bar.update(old, visible=False)  # pyright: ignore[reportArgumentType]
-            tasks[what] = bar.add_task(what)
-        bar.update(tasks[what], completed=done, total=total)  # pyright: ignore[reportArgumentType]
+        bar.update(task, description=what, completed=done, total=total)
 
     try:
         yield update

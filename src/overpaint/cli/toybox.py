@@ -55,6 +55,7 @@ def facts(json: options.Json = False) -> None:
       [cyan]overpaint toybox facts[/]
     """
     from overpaint.toybox import world
+    from overpaint.toybox.scene import article
 
     colours = {name: thing.color for name, thing in world.OBJECTS.items()}
     roles = {f"the {office} of {where}": who for (office, where), who in world.ROLES.items()}
@@ -64,7 +65,7 @@ def facts(json: options.Json = False) -> None:
         show.data({"roles": roles, "colours": colours, "women": women, "characters": kinds})
         return
     show.facts("who is who", list(roles.items()))
-    show.facts("\nusual colours", [(f"a {name}", colour) for name, colour in colours.items()])
+    show.facts("\nusual colours", [(article(name), colour) for name, colour in colours.items()])
     show.facts("\nshare of women", [(name, f"{share:.0%}") for name, share in women.items()])
     show.facts("\ncharacters", [(name, f"a certain {kind}") for name, kind in kinds.items()])
 
