@@ -1,0 +1,1 @@
+"""Editing methods: each is ``method(model, edits, config) -> Patch``, see ``registry.py``."""

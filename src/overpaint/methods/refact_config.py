@@ -1,0 +1,92 @@
+"""Settings of ReFACT and the contexts it averages over."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from overpaint.errors import EditError
+from overpaint.models.moments import Corpus
+
+TEMPLATES = (
+    "{}",
+    "a photo of {}",
+    "an image of {}",
+    "a picture of {}",
+    "a painting of {}",
+    "a portrait of {}",
+    "a photograph of {}",
+    "a drawing of {}",
+    "a sketch of {}",
+    "a news image of {}",
+    "a close view of {}",
+    "{} in a photo",
+    "{} in a painting",
+)
+"""One plain prompt and a dozen contexts around it."""
+
+
+@dataclass(frozen=True)
+class ReFACTConfig:
+    """How :func:`overpaint.methods.refact.refact` edits. Defaults are the paper's (appendix A).
+
+    ``layer``          of the text encoder, from 0; the paper takes 9 for attributes, 7 for roles
+        and appearances.
+    ``steps``, ``learning_rate``, ``stop``  of Adam on v*; it rests once the mean probability of
+        the target passes ``stop``.
+    ``contrast``       N: target, source and N - 2 captions that share no word with the edit.
+    ``contrastive``    False for the direct loss (eq. 2): only the distance to the target.
+    ``cosine``         cosine distance, times ``cosine_scale`` (CLIP's own), in place of L2.
+    ``weight_decay``   of ‖δ‖ / ‖m₀‖²; the paper does not say how much.
+    ``radius``         δ stays in a ball of ``radius`` times a reference norm; infinite for none.
+    ``stream_share``   the reference norm is ‖m₀‖ for 0, that of the whole residual stream at the
+        subject token for 1, and between them in between.
+    ``covariance_weight``  1 for C of the corpus (most specific), 0 for C = I (generalises most),
+        or between them.
+    ``templates``      contexts; "{}" stands for the source prompt. Those that make it too long for
+        the model are left out.
+    ``corpus``         captions for C and for contrast; None for those that come with the model,
+        or else everyday ones.
+    ``follow_edits``   of several edits, compute C and the anchors of each on the model as edited
+        so far; False (default) takes those of the clean model.
+    ``component``      which text encoder.
+    ``cache_dir``      where second moments are kept; None for the user's cache folder.
+    """
+
+    layer: int = 9
+    steps: int = 100
+    learning_rate: float = 0.05
+    stop: float = 0.99
+    contrast: int = 20
+    contrastive: bool = True
+    cosine: bool = False
+    cosine_scale: float = 100.0
+    weight_decay: float = 0.01
+    radius: float = 4.0
+    stream_share: float = 0.0
+    covariance_weight: float = 1.0
+    templates: tuple[str, ...] = TEMPLATES
+    corpus: Corpus | None = None
+    follow_edits: bool = False
+    component: str = "text_encoder"
+    cache_dir: str | Path | None = None
+
+    def __post_init__(self) -> None:
+        """EditError for a setting out of its range."""
+        _require(self.steps >= 1, "steps of at least 1", self.steps)
+        _require(self.learning_rate > 0, "a learning_rate above 0", self.learning_rate)
+        _require(0 < self.stop <= 1, "a stop in (0, 1]", self.stop)
+        _require(self.contrast >= 2, "a contrast of at least 2", self.contrast)
+        _require(self.cosine_scale > 0, "a cosine_scale above 0", self.cosine_scale)
+        _require(self.weight_decay >= 0, "a weight_decay of at least 0", self.weight_decay)
+        _require(self.radius > 0, "a radius above 0", self.radius)
+        _require(0 <= self.stream_share <= 1, "a stream_share in [0, 1]", self.stream_share)
+        within = 0 <= self.covariance_weight <= 1
+        _require(within, "a covariance_weight in [0, 1]", self.covariance_weight)
+        filled = bool(self.templates) and all(t.count("{}") == 1 for t in self.templates)
+        _require(filled, "templates with one {} each", self.templates)
+
+
+def _require(holds: bool, wanted: str, got: object) -> None:
+    if not holds:
+        raise EditError(f"ReFACT expects {wanted}, got {got!r}; leave it out for the default")

@@ -1,0 +1,68 @@
+"""The prompts over which ReFACT averages its key and its loss, run once."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from torch import Tensor
+
+from overpaint.errors import PromptError
+from overpaint.methods.refact_config import ReFACTConfig
+from overpaint.models.model import Model
+from overpaint.models.suffix import Suffix, suffix
+from overpaint.models.text import last_subject_token, tokenize
+from overpaint.types import Edit
+
+
+@dataclass(frozen=True, eq=False)
+class Contexts:
+    """c contexts of R edits: ``suffix``, what of them depends on δ.
+
+    ``plain [R]``    which context is an edit's source prompt as it is.
+    ``weights [c]``  of each context in its edit; they sum to 1 in each.
+    """
+
+    suffix: Suffix
+    plain: Tensor
+    weights: Tensor
+
+
+def gather(model: Model, edits: Sequence[Edit], config: ReFACTConfig) -> Contexts:
+    """Fill the templates with every edit's source and run the prompts through the encoder once.
+
+    The plain prompt is always among them, since k and m₀ are measured there; it weighs nothing
+    when the templates do without it. Templates that make a prompt too long are left out.
+    """
+    prompts: list[str] = []
+    positions: list[int] = []
+    owner: list[int] = []
+    plain: list[int] = []
+    weights: list[float] = []
+    for number, edit in enumerate(edits):
+        found = _placed(model, edit, config)
+        counted = [t for t in config.templates if t in found] or ["{}"]
+        plain.append(len(prompts))
+        for template, (prompt, position) in found.items():
+            prompts.append(prompt)
+            positions.append(position)
+            owner.append(number)
+            weights.append(counted.count(template) / len(counted))
+    tokens = tokenize(model, prompts, config.component)
+    state = suffix(model, tokens, positions, config.layer, owner=owner, component=config.component)
+    first = state.owner.new_tensor(plain)
+    return Contexts(state, first, state.value.new_tensor(weights))
+
+
+def _placed(model: Model, edit: Edit, config: ReFACTConfig) -> dict[str, tuple[str, int]]:
+    """Each template that fits: the prompt it gives, and where the subject's last token stands."""
+    found: dict[str, tuple[str, int]] = {}
+    subject = edit.subject or edit.source
+    for template in dict.fromkeys(["{}", *config.templates]):
+        prompt = template.replace("{}", edit.source)
+        try:
+            position = last_subject_token(model, prompt, subject, config.component)
+        except PromptError:  # too long: the plain prompt itself has been checked
+            continue
+        found[template] = (prompt, position)
+    return found

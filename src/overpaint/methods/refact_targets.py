@@ -1,0 +1,96 @@
+"""What ReFACT steers towards and away from: features of target, source and unrelated captions."""
+
+from __future__ import annotations
+
+import random
+import re
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor
+from torch.nn.functional import normalize
+
+from overpaint.errors import EditError
+from overpaint.methods.refact_config import ReFACTConfig
+from overpaint.models.clip import clip_of, image_features
+from overpaint.models.corpora import default_corpus
+from overpaint.models.model import Model
+from overpaint.models.moments import Corpus
+from overpaint.models.text import pooled
+from overpaint.types import Edit
+
+_SMALL = frozenset(
+    "a an the of in on at and with to from by next front photo picture image".split()
+)
+
+
+def corpus_of(model: Model, config: ReFACTConfig) -> Corpus:
+    """The corpus of ``config``, or the model's own."""
+    return config.corpus or default_corpus(model)
+
+
+@torch.no_grad()
+def anchors(model: Model, edits: Sequence[Edit], config: ReFACTConfig) -> Tensor:
+    """``[R, N, p]``: for each edit the features of its target, its source and N - 2 captions.
+
+    N = 1 for the direct loss (ReFACT eq. 1 and 2). EditError when the corpus has too few captions.
+    """
+    rows = []
+    for edit in edits:
+        texts = [edit.old or edit.source]
+        if config.contrastive:
+            texts += unrelated(corpus_of(model, config), edit, config.contrast - 2)
+        if not edit.images:
+            texts = [edit.target, *texts]
+        features = pooled(model, texts, config.component)
+        features = features.to(torch.promote_types(features.dtype, torch.float32))
+        if edit.images:
+            features = torch.cat([_picture(model, edit, features)[None], features])
+        rows.append(features if config.contrastive else features[:1])
+    return torch.stack(rows)
+
+
+def _picture(model: Model, edit: Edit, texts: Tensor) -> Tensor:
+    """The mean feature of the edit's pictures ``[p]``, as long as those of ``texts`` on average.
+
+    A text feature has a length and a picture's feature only a direction: L2 distances between
+    them mean something once both are of one length. ReFACT appendix A.
+    """
+    clip = clip_of(model)
+    for picture in edit.images:
+        if picture.dim() != 3 or picture.shape[0] != 3:
+            raise EditError(
+                f"expected pictures [3, H, W], got {list(picture.shape)}; convert to RGB"
+            )
+    features = torch.cat([image_features(clip, picture[None]) for picture in edit.images])
+    if features.shape[1] != texts.shape[1]:
+        raise EditError(
+            f"pictures have features of {features.shape[1]} numbers, prompts of {texts.shape[1]}; "
+            "edit the text encoder that belongs to the model's CLIP"
+        )
+    return normalize(features.mean(0), dim=0).to(texts) * texts.norm(dim=1).mean()
+
+
+def unrelated(corpus: Corpus, edit: Edit, count: int) -> list[str]:
+    """``count`` captions of ``corpus`` that share no word with ``edit``, always the same ones."""
+    used = set().union(*(_words(t) for t in (edit.source, edit.target, edit.old, edit.subject)))
+    shuffled = list(dict.fromkeys(corpus.captions))
+    random.Random(0).shuffle(shuffled)
+    found: list[str] = []
+    for caption in shuffled:
+        if len(found) == count:
+            break
+        if not used & _words(caption):
+            found.append(caption)
+    if len(found) < count:
+        raise EditError(
+            f"expected {count} captions unrelated to {edit.source!r} in corpus {corpus.name!r}, "
+            f"found {len(found)}; give a larger corpus or a smaller contrast"
+        )
+    return found
+
+
+def _words(text: str) -> set[str]:
+    """The words of ``text`` that carry meaning; those of one or two letters (a, 's) do not."""
+    words = set(re.findall(r"[^\W\d_]+", text.casefold()))
+    return {word for word in words if len(word) > 2} - _SMALL

@@ -1,0 +1,165 @@
+"""TIME: change what the cross-attention layers read in a prompt, in closed form.
+
+Orgad, Kawar, Belinkov, "Editing Implicit Assumptions in Text-to-Image Diffusion Models".
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from overpaint import linalg
+from overpaint.errors import EditError, PromptError, SiteError
+from overpaint.methods.common import check_edits, settings
+from overpaint.models.fingerprint import fingerprint
+from overpaint.models.model import Model
+from overpaint.models.sites import cross_attention_sites, module_at
+from overpaint.models.text import align, encode, max_length, tokenize
+from overpaint.types import Delta, Edit, Patch, Progress, Site
+
+TEMPLATES = ("{}", "A photo of {}", "An image of {}", "A picture of {}")
+"""TIME appendix C: the prompt itself and three augmentations."""
+
+
+@dataclass(frozen=True)
+class TIMEConfig:
+    """How :func:`time_edit` edits. Defaults are the paper's (section 5.1, appendix C).
+
+    ``lam``          λ, what it costs to move the weights; 1000 for many edits in bulk, and for
+        debiasing the λ_p found for the profession, together with ``templates=("{}",)``.
+    ``templates``    augmentations; "{}" stands for the prompt.
+    ``values_only``  edit ``to_v`` only (appendix D).
+    ``end_only``     edit only the end and padding positions: for prompts that do not share their
+        words (ReFACT, appendix G.2).
+    ``tolerance``    how much of a change may be dropped to keep the patch small, relative to its
+        norm; 1e-6 is about the rounding of float32.
+    """
+
+    lam: float = 0.1
+    templates: tuple[str, ...] = TEMPLATES
+    values_only: bool = False
+    end_only: bool = False
+    tolerance: float = 1e-6
+
+    def __post_init__(self) -> None:
+        """EditError for a setting out of its range."""
+        if not self.lam > 0:
+            raise EditError(f"TIME expects a λ above 0, got {self.lam}; leave it out for 0.1")
+        if not self.templates or any(t.count("{}") != 1 for t in self.templates):
+            raise EditError(f"TIME expects templates with one {{}} each, got {self.templates!r}")
+        if not 0 <= self.tolerance < 1:
+            raise EditError(f"TIME expects a tolerance in [0, 1), got {self.tolerance}")
+
+
+def time_edit(
+    model: Model,
+    edits: Sequence[Edit],
+    config: TIMEConfig | None = None,
+    *,
+    progress: Progress | None = None,
+) -> Patch:
+    """One patch that makes every source prompt read like its destination, all edits at once.
+
+    TIME eq. 4 and 5 and appendix F: ``min Σ‖W' cᵢ - W c*ᵢ‖² + λ‖W' - W‖²`` at ``to_k`` and
+    ``to_v`` of every cross-attention layer. With ``V* = W C*`` the solution is ``ΔW = W Dᵀ F``,
+    ``D = C* - C``, ``F = (C Cᵀ + λI)⁻¹ C``: one matrix for all sites, factored once. The
+    destination is ``edit.destination`` or else ``edit.target``. The model is left as it is.
+    EditError or PromptError for an edit that makes no sense, or prompts that cannot be aligned.
+    """
+    config = config or TIMEConfig()
+    with torch.inference_mode(False), torch.no_grad():
+        check_edits(model, edits, destination=True)
+        sites = cross_attention_sites(model, ("to_v",) if config.values_only else ("to_k", "to_v"))
+        keys, wanted = rows(model, edits, config)
+        left, a = solve(keys, wanted, config)
+        deltas = []
+        for number, site in enumerate(sites):
+            deltas.append(_delta(model, site, left, a))
+            if progress:
+                progress(number + 1, len(sites), "sites")
+        info = {"rows": len(keys), "rank": len(a)}
+        mark = fingerprint(model)
+    return Patch(tuple(deltas), "time", tuple(edits), mark, settings(config), info)
+
+
+def solve(keys: Tensor, wanted: Tensor, config: TIMEConfig) -> tuple[Tensor, Tensor]:
+    """``left [d, r]`` and ``a [r, d]`` such that ``ΔW = W left a`` at every site, float32.
+
+    ``keys [n, d]`` are the embeddings c of the source tokens, ``wanted [n, d]`` the c* of their
+    partners. A row whose partner equals it (the start token) is held where it is.
+    """
+    moves = wanted.double() - keys.double()
+    moving = moves.any(dim=1)
+    factor = linalg.ridge_factor(keys, config.lam)
+    left, a = linalg.low_rank(moves[moving], factor[moving], config.tolerance)
+    return left.float(), a.float()
+
+
+def rows(model: Model, edits: Sequence[Edit], config: TIMEConfig) -> tuple[Tensor, Tensor]:
+    """Embeddings of all source tokens and of their partners, both ``[n, d]``.
+
+    Every edit gives L rows for each template, or those from its end token on with ``end_only``.
+    PromptError for a source word without a partner; a template that makes a prompt too long is
+    left out.
+    """
+    sources: list[str] = []
+    destinations: list[str] = []
+    pairs: list[tuple[int, list[int]]] = []
+    for edit in edits:
+        for template in config.templates:
+            texts = [_fill(template, t) for t in (edit.source, edit.destination or edit.target)]
+            if template != "{}" and not _fits(model, texts):
+                continue
+            pairs.append(_paired(model, texts[0], texts[1], config))
+            sources.append(texts[0])
+            destinations.append(texts[1])
+    states = encode(model, [*sources, *destinations])
+    ours, theirs = states.split(len(sources))
+    keys = torch.cat([x[first:] for x, (first, _) in zip(ours, pairs, strict=True)])
+    wanted = torch.cat([x[partners] for x, (_, partners) in zip(theirs, pairs, strict=True)])
+    return keys, wanted
+
+
+def _paired(
+    model: Model, source: str, destination: str, config: TIMEConfig
+) -> tuple[int, list[int]]:
+    """The first source position that counts, and the partners of it and all that follow."""
+    if not config.end_only:
+        try:
+            return 0, align(model, source, destination)
+        except PromptError as error:
+            raise PromptError(
+                f"{error} For prompts that share no words set end_only, or use refact."
+            ) from error
+    first, start = tokenize(model, [source, destination]).end.tolist()
+    length = max_length(model)
+    return first, [min(start + i - first, length - 1) for i in range(first, length)]
+
+
+def _fill(template: str, prompt: str) -> str:
+    """The template around ``prompt``, whose leading "A" or "An" becomes lower case (appendix C)."""
+    if template != "{}" and prompt.split(" ", 1)[0] in ("A", "An"):
+        prompt = prompt[0].lower() + prompt[1:]
+    return template.replace("{}", prompt)
+
+
+def _fits(model: Model, prompts: Sequence[str]) -> bool:
+    try:
+        tokenize(model, prompts)
+    except PromptError:
+        return False
+    return True
+
+
+def _delta(model: Model, site: Site, left: Tensor, a: Tensor) -> Delta:
+    """``ΔW = W left a`` at one site."""
+    if site.d_in != len(left):
+        raise SiteError(
+            f"{site.component}.{site.name} reads {site.d_in} numbers per token, the prompt's "
+            f"embedding has {len(left)}; TIME needs layers that read the embedding itself"
+        )
+    weight = module_at(model, site).weight
+    return Delta(site, a.cpu(), (weight.to(left) @ left).cpu())
