@@ -84,9 +84,7 @@ def rank_one(
     ``at [d_in]`` the key k that must map exactly (default k*). Returns ``a [1, d_in]`` of norm
     one and ``b [d_out, 1]``. Raises EditError when ``at`` has no part along ``C⁻¹k*``.
     """
-    direction = key.double()
-    if covariance is not None:
-        direction = torch.cholesky_solve(direction[:, None], _cholesky(covariance))[:, 0]
+    direction = key.double() if covariance is None else solve(covariance, key[None])[0]
     a = torch.nn.functional.normalize(direction, dim=0).float()
     at = (key if at is None else at).double()
     overlap = a.double() @ at
@@ -96,6 +94,16 @@ def rank_one(
             "use other templates, or a smaller covariance_weight"
         )
     return a[None], (residual.double() / overlap).float()[:, None]
+
+
+def solve(covariance: Tensor, keys: Tensor) -> Tensor:
+    """``C⁻¹k`` of every key, ``[n, d_in]`` float64, from one factorisation of C.
+
+    ``covariance [d_in, d_in]``, ``keys [n, d_in]``. Raises EditError when C is not positive
+    definite.
+    """
+    root = _cholesky(covariance).to(keys.device)
+    return torch.cholesky_solve(keys.double().T, root).T
 
 
 def blend(covariance: Tensor, weight: float) -> Tensor:

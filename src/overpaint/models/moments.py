@@ -16,7 +16,7 @@ from overpaint.models.fingerprint import fingerprint
 from overpaint.models.hooks import replace_input
 from overpaint.models.model import Model
 from overpaint.models.sites import module_at, stored_name
-from overpaint.models.text import Tokens, encode, hidden_states, tokenize
+from overpaint.models.text import encode, hidden_states, tokenize
 from overpaint.types import Progress, Site
 
 
@@ -97,7 +97,7 @@ def _keys(model: Model, site: Site, captions: tuple[str, ...]) -> torch.Tensor:
         if states.shape[-1] != site.d_in:
             raise SiteError(f"{site.component}.{site.name} reads no text; choose to_k or to_v.")
         return states[mask].double()
-    tokens = _trim(tokenize(model, captions, site.component))
+    tokens = tokenize(model, captions, site.component).trimmed()
     seen: list[torch.Tensor] = []
 
     def stop(value: torch.Tensor) -> torch.Tensor:
@@ -110,12 +110,6 @@ def _keys(model: Model, site: Site, captions: tuple[str, ...]) -> torch.Tensor:
         except _Reached:
             return seen[0][tokens.mask].double()
     raise SiteError(f"{site.component}.{site.name} is not part of the forward pass of the text.")
-
-
-def _trim(tokens: Tokens) -> Tokens:
-    """Without the columns that are padding for everyone: attention is causal, nothing changes."""
-    width = int(tokens.end.max()) + 1
-    return Tokens(tokens.ids[:, :width], tokens.mask[:, :width], tokens.end)
 
 
 def _key(model: Model, site: Site, corpus: Corpus) -> str:

@@ -159,7 +159,7 @@ def suffix(
         record(fc2, later[0]) as (keys, streams),
         record(fc2, later[0].self_attn.q_proj, *maps, outputs=True) as (values, queries, *kept),
     ):
-        hidden_states(model, _trim(tokens), component)
+        hidden_states(model, tokens.trimmed(), component)
     starts = torch.as_tensor(positions, device=tokens.end.device)
     prefix, runs = int(starts.max()), tokens.end - starts + 1
     row = torch.arange(len(runs), device=runs.device)
@@ -204,12 +204,6 @@ def _count_up(runs: Tensor) -> Tensor:
     """0, 1, ... of every run, one after another: ``[3, 2]`` gives ``[0, 1, 2, 0, 1]``."""
     total = torch.arange(int(runs.sum()), device=runs.device)
     return total - (runs.cumsum(0) - runs).repeat_interleave(runs)
-
-
-def _trim(tokens: Tokens) -> Tokens:
-    """Without the columns that are padding for everyone: nothing before them sees them."""
-    width = int(tokens.end.max()) + 1
-    return Tokens(tokens.ids[:, :width], tokens.mask[:, :width], tokens.end)
 
 
 def _float(x: Tensor) -> Tensor:

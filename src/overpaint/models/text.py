@@ -84,7 +84,7 @@ def pooled(
     """
     component = component or model.family.text_encoders[-1]
     tokens = tokenize(model, prompts, component, allow_empty=allow_empty)
-    states = hidden_states(model, tokens, component)
+    states = hidden_states(model, tokens.trimmed(), component)
     ends = states[torch.arange(len(states), device=states.device), tokens.end]
     projection = text_projection(model, component)
     return ends if projection is None else projection(ends)

@@ -27,6 +27,14 @@ class Tokens:
     mask: torch.Tensor
     end: torch.Tensor
 
+    def trimmed(self) -> Tokens:
+        """Without the columns that are padding for everyone.
+
+        CLIP's attention is causal: no token before them sees them, nothing that is read changes.
+        """
+        width = int(self.end.max()) + 1
+        return Tokens(self.ids[:, :width], self.mask[:, :width], self.end)
+
 
 def tokenizer_of(model: Model, component: str = "text_encoder") -> Any:
     """The tokenizer that feeds ``component``."""
