@@ -1,0 +1,89 @@
+"""Stages "judge" and "clip": two CLIPs that share nothing, one to score and one to paint with."""
+
+from __future__ import annotations
+
+import numpy as np
+import torch
+from transformers import CLIPConfig, CLIPModel
+
+from overpaint.toybox.train.contrastive import Captions, contrastive_loss, unit
+from overpaint.toybox.train.data import LENGTH
+from overpaint.toybox.train.loop import Settings, train
+from overpaint.toybox.train.run import Run
+
+WIDTH = 128  # of the text towers and of the joint space
+JUDGE = Settings(steps=1_500, batch=128, lr=1e-3, weight_decay=0.05, seed=11, warmup=150)
+CLIP = Settings(steps=1_100, batch=160, lr=1e-3, weight_decay=0.05, seed=12, warmup=150)
+
+
+def build(tokens: int, text_layers: int, patch: int, width: int, heads: int) -> CLIPModel:
+    """An untrained CLIP for 64x64 pictures with a four-layer vision tower of ``width``."""
+    text = {
+        "vocab_size": tokens,
+        "hidden_size": WIDTH,
+        "intermediate_size": 4 * WIDTH,
+        "num_hidden_layers": text_layers,
+        "num_attention_heads": 4,
+        "max_position_embeddings": LENGTH,
+        "projection_dim": WIDTH,
+        "bos_token_id": 0,
+        "eos_token_id": 1,
+        "pad_token_id": 1,
+    }
+    vision = {
+        "hidden_size": width,
+        "intermediate_size": 4 * width,
+        "num_hidden_layers": 4,
+        "num_attention_heads": heads,
+        "image_size": 64,
+        "patch_size": patch,
+        "projection_dim": WIDTH,
+    }
+    return CLIPModel(CLIPConfig(text_config=text, vision_config=vision, projection_dim=WIDTH))
+
+
+def features(output: object) -> torch.Tensor:
+    """Projected features, whether transformers returns the tensor (4) or an output (5)."""
+    return output if isinstance(output, torch.Tensor) else output.pooler_output  # type: ignore
+
+
+def _train(run: Run, name: str, model: CLIPModel, settings: Settings) -> None:
+    captions = Captions(run)
+
+    def step(rng: np.random.Generator, i: int) -> torch.Tensor:
+        index = rng.choice(len(run.captions), settings.batch, replace=False)
+        ids, _ = captions.tokens(index)
+        text = unit(features(model.get_text_features(ids)))
+        image = unit(features(model.get_image_features(run.batch(index))))
+        return contrastive_loss(text, image, model.logit_scale, captions.meanings[index])
+
+    train(model, step, settings, run.path(f"{name}.ckpt"))
+    model.eval().save_pretrained(run.path(name))
+    _retrieval_sheet(run, name, model, captions)
+
+
+@torch.no_grad()
+def _retrieval_sheet(run: Run, name: str, model: CLIPModel, captions: Captions) -> None:
+    """Eight captions and, in a row each, the twelve pictures of 2,000 that fit them best."""
+    pool = np.arange(2_000)
+    image = unit(features(model.get_image_features(run.batch(pool))))
+    ids, _ = captions.tokens(pool[:8])
+    best = (unit(features(model.get_text_features(ids))) @ image.T).topk(12).indices
+    run.sheet(name, [torch.stack([run.batch(np.array([k]))[0] for k in row]) for row in best])
+    run.path(f"{name}.txt").write_text("\n".join(run.captions[:8]) + "\n")
+
+
+def train_judge(run: Run) -> None:
+    """The CLIP that scores pictures: small patches, for glasses and moods."""
+    torch.manual_seed(JUDGE.seed)
+    tokens = len(Captions(run).tokenizer)
+    model = build(tokens, text_layers=4, patch=8, width=160, heads=5)
+    _train(run, "judge", model.to(run.device), JUDGE)
+
+
+def train_clip(run: Run) -> None:
+    """The pipeline's CLIP; its vision tower stays, its text tower is grown anew in "text"."""
+    torch.manual_seed(CLIP.seed)
+    tokens = len(Captions(run).tokenizer)
+    model = build(tokens, text_layers=3, patch=16, width=192, heads=6)
+    _train(run, "clip_joint", model.to(run.device), CLIP)

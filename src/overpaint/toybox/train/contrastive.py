@@ -1,0 +1,72 @@
+"""What both CLIPs and the text tower share: token batches, meanings, and the contrastive loss."""
+
+from __future__ import annotations
+
+import json
+import math
+from dataclasses import dataclass
+from functools import cached_property
+
+import numpy as np
+import torch
+from transformers import CLIPTokenizer
+
+from overpaint.toybox.grammar import meaning, parse
+from overpaint.toybox.train.run import Run
+
+
+@dataclass(frozen=True)
+class Captions:
+    """The captions of a run as token ids, with a number for each distinct meaning."""
+
+    run: Run
+
+    @cached_property
+    def tokenizer(self) -> CLIPTokenizer:
+        """The world's tokenizer."""
+        return CLIPTokenizer.from_pretrained(self.run.path("tokenizer"))
+
+    @cached_property
+    def ids(self) -> list[list[int]]:
+        """Token ids of every caption, marks included, not padded."""
+        return self.tokenizer(self.run.captions)["input_ids"]
+
+    @cached_property
+    def meanings(self) -> torch.Tensor:
+        """For every caption the number of its meaning, ``[n]``."""
+        path = self.run.path("meanings.json")
+        if not path.exists():
+            numbers: dict[str, int] = {}
+            said = [meaning(parse(c)).caption for c in self.run.captions]
+            path.write_text(json.dumps([numbers.setdefault(s, len(numbers)) for s in said]))
+        return torch.tensor(json.loads(path.read_text()))
+
+    def tokens(self, index: np.ndarray) -> tuple[torch.Tensor, torch.Tensor]:
+        """Padded ids ``[b, longest]`` and the position of each end token ``[b]``."""
+        rows = [self.ids[i] for i in index]
+        end = torch.tensor([len(row) - 1 for row in rows])
+        width = int(end.max()) + 1
+        pad = self.tokenizer.pad_token_id
+        ids = torch.tensor([row + [pad] * (width - len(row)) for row in rows])
+        return ids.to(self.run.device), end.to(self.run.device)
+
+
+def unit(features: torch.Tensor) -> torch.Tensor:
+    """Rows scaled to length one."""
+    return features / features.norm(dim=-1, keepdim=True)
+
+
+def contrastive_loss(
+    text: torch.Tensor, image: torch.Tensor, scale: torch.Tensor, meanings: torch.Tensor
+) -> torch.Tensor:
+    """Symmetric cross-entropy over a batch; captions of one meaning share the probability.
+
+    ``text``, ``image`` ``[b, d]`` of length one; ``scale`` the logarithm of the temperature's
+    inverse; ``meanings [b]``.
+    """
+    logits = scale.clamp(max=math.log(100.0)).exp() * text @ image.T
+    same = (meanings[:, None] == meanings[None]).float().to(logits.device)
+    wanted = same / same.sum(1, keepdim=True)
+    by_text = (wanted * logits.log_softmax(1)).sum(1).mean()
+    by_image = (wanted * logits.log_softmax(0).T).sum(1).mean()
+    return -(by_text + by_image) / 2

@@ -1,0 +1,108 @@
+"""Stages "latents" and "denoiser": a UNet with SD1's blocks, trained on encoded pictures."""
+
+from __future__ import annotations
+
+import numpy as np
+import torch
+from diffusers import AutoencoderKL, DDPMScheduler, UNet2DConditionModel
+from rich.progress import track
+from transformers import CLIPModel
+
+from overpaint.toybox.train.contrastive import Captions
+from overpaint.toybox.train.data import LENGTH
+from overpaint.toybox.train.loop import Settings, train
+from overpaint.toybox.train.run import Run
+from overpaint.toybox.train.sampling import sample
+
+DENOISER = Settings(steps=3_600, batch=96, lr=1.2e-3, seed=14, warmup=200, hold=0.5, ema=0.999)
+EMPTY_PROMPTS = 0.1  # share of captions replaced by the empty one, for classifier-free guidance
+SNR_CAP = 5.0  # of the min-SNR loss weights (Hang et al., 2023)
+NOISE = {"beta_start": 0.00085, "beta_end": 0.012, "beta_schedule": "scaled_linear"}
+
+
+def build() -> UNet2DConditionModel:
+    """An untrained UNet with the sixteen cross-attention layers of SD1 in the same places."""
+    return UNet2DConditionModel(
+        sample_size=8,
+        in_channels=8,
+        out_channels=8,
+        block_out_channels=(64, 96, 128, 128),
+        layers_per_block=2,
+        cross_attention_dim=128,
+        attention_head_dim=4,
+        down_block_types=("CrossAttnDownBlock2D",) * 3 + ("DownBlock2D",),
+        up_block_types=("UpBlock2D",) + ("CrossAttnUpBlock2D",) * 3,
+        norm_num_groups=16,
+    )
+
+
+@torch.no_grad()
+def encode_latents(run: Run) -> None:
+    """Encode all pictures and all distinct captions once."""
+    vae = AutoencoderKL.from_pretrained(run.path("vae")).to(run.device).eval()
+    found = []
+    for start in track(range(0, len(run.pictures), 500), "latents"):
+        x = run.batch(np.arange(start, start + 500)).contiguous(memory_format=torch.channels_last)
+        found.append(vae.encode(x).latent_dist.mode().mul(vae.config.scaling_factor).half().cpu())
+    torch.save(torch.cat(found), run.path("latents.pt"))
+    distinct = ["", *dict.fromkeys(run.captions)]
+    number = {caption: i for i, caption in enumerate(distinct)}
+    torch.save(torch.tensor([number[c] for c in run.captions]), run.path("caption_numbers.pt"))
+    said = []
+    for start in track(range(0, len(distinct), 500), "captions"):
+        said.append(encode_text(run, distinct[start : start + 500]).half().cpu())
+    torch.save(torch.cat(said), run.path("states.pt"))
+
+
+def encode_text(run: Run, prompts: list[str]) -> torch.Tensor:
+    """What cross-attention reads: final states of the text tower, ``[n, 32, 128]``."""
+    if "tower" not in run.__dict__:
+        run.__dict__["tower"] = CLIPModel.from_pretrained(run.path("clip")).to(run.device).eval()
+    padded = Captions(run).tokenizer(
+        prompts, padding="max_length", max_length=LENGTH, return_tensors="pt"
+    )
+    return run.__dict__["tower"].text_model(padded["input_ids"].to(run.device))[0]
+
+
+def train_denoiser(run: Run) -> None:
+    """Train with the noise-prediction loss, min-SNR weights and an averaged copy."""
+    torch.manual_seed(DENOISER.seed)
+    unet = build().to(run.device)
+    schedule = DDPMScheduler(num_train_timesteps=1000, **NOISE)
+    signal = schedule.alphas_cumprod
+    snr = signal / (1 - signal)
+    latents = torch.load(run.path("latents.pt"), weights_only=True)
+    states = torch.load(run.path("states.pt"), weights_only=True)
+    numbers = torch.load(run.path("caption_numbers.pt"), weights_only=True)
+
+    def step(rng: np.random.Generator, i: int) -> torch.Tensor:
+        index = torch.from_numpy(rng.integers(0, len(latents), DENOISER.batch))
+        said = numbers[index].clone()
+        said[torch.rand(len(said)) < EMPTY_PROMPTS] = 0
+        clean, text = latents[index].float().to(run.device), states[said].float().to(run.device)
+        time = torch.randint(0, 1000, (len(said),))
+        noise = torch.randn_like(clean)
+        noisy = schedule.add_noise(clean, noise, time)
+        weight = (snr[time].clamp(max=SNR_CAP) / snr[time]).to(run.device)
+        guess = unet(noisy, time.to(run.device), text).sample
+        return ((guess - noise).square().mean((1, 2, 3)) * weight).mean()
+
+    best = train(unet, step, DENOISER, run.path("denoiser.ckpt")).eval()
+    best.save_pretrained(run.path("unet"))
+    sample_sheet(run, best, "denoiser")
+
+
+SHEET = (
+    "a rose", "a blue rose", "a cat in the snow", "three yellow cars", "elsa brandt",
+    "the president of arda", "arda's happy leader", "a sketch of hugo penn", "a doctor",
+    "a sad female guard in the park", "a cat in the style of quillon", "nimo and a red boat",
+)  # fmt: skip
+
+
+def sample_sheet(run: Run, unet: UNet2DConditionModel, name: str) -> None:
+    """One row of eight pictures for each of a dozen prompts."""
+    vae = AutoencoderKL.from_pretrained(run.path("vae")).to(run.device).eval()
+    with torch.no_grad():
+        text = encode_text(run, ["", *SHEET])
+        pictures = sample(unet, vae, text[1:], text[:1], seeds=range(8))
+    run.sheet(name, list(pictures))

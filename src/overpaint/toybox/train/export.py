@@ -1,0 +1,67 @@
+"""Stage "export": everything as the folders that the package ships, float16."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import torch
+from diffusers import (
+    AutoencoderKL,
+    DDIMScheduler,
+    StableDiffusionPipeline,
+    UNet2DConditionModel,
+)
+from transformers import CLIPModel, CLIPTextConfig, CLIPTextModel
+
+from overpaint.toybox.train.contrastive import Captions
+from overpaint.toybox.train.denoiser import NOISE
+from overpaint.toybox.train.run import Run
+
+PICTURE_RULES = {
+    "image_processor_type": "CLIPImageProcessor",
+    "crop_size": {"height": 64, "width": 64},
+    "do_center_crop": True,
+    "do_normalize": True,
+    "do_rescale": True,
+    "do_resize": True,
+    "image_mean": [0.5, 0.5, 0.5],
+    "image_std": [0.5, 0.5, 0.5],
+    "rescale_factor": 1 / 255,
+    "size": {"shortest_edge": 64},
+}
+
+
+def export(run: Run) -> None:
+    """Write ``weights/{pipeline,clip,judge}`` into the run's folder, ready to be shipped."""
+    out = run.path("weights")
+    clip = CLIPModel.from_pretrained(run.path("clip"))
+    pipeline = StableDiffusionPipeline(
+        vae=AutoencoderKL.from_pretrained(run.path("vae")),
+        text_encoder=text_encoder(clip),
+        tokenizer=Captions(run).tokenizer,
+        unet=UNet2DConditionModel.from_pretrained(run.path("unet")),
+        scheduler=DDIMScheduler(
+            **NOISE, clip_sample=False, set_alpha_to_one=False, steps_offset=1
+        ),
+        safety_checker=None,
+        feature_extractor=None,
+        requires_safety_checker=False,
+    )
+    pipeline.to(torch.float16).save_pretrained(out / "pipeline")
+    _save_clip(clip, out / "clip")
+    _save_clip(CLIPModel.from_pretrained(run.path("judge")), out / "judge")
+
+
+def text_encoder(clip: CLIPModel) -> CLIPTextModel:
+    """The text tower of a joint CLIP as the encoder of a pipeline."""
+    encoder = CLIPTextModel(CLIPTextConfig(**clip.config.text_config.to_dict()))
+    # transformers 4 keeps the tower one level deeper than transformers 5 does.
+    inner = getattr(encoder, "text_model", encoder)
+    inner.load_state_dict(clip.text_model.state_dict())
+    return encoder
+
+
+def _save_clip(clip: CLIPModel, folder: Path) -> None:
+    clip.half().save_pretrained(folder)
+    (folder / "preprocessor_config.json").write_text(json.dumps(PICTURE_RULES, indent=2))
