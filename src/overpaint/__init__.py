@@ -37,14 +37,35 @@ _HOMES = {
     "load_patch": "overpaint.patching.files",
     "diff": "overpaint.patching.diff",
     "export_lora": "overpaint.patching.lora",
+    "Row": "overpaint.pictures",
     "grid": "overpaint.pictures",
 }
 
-__all__ = [*sorted(_HOMES), "__version__"]  # noqa: PLE0604
+__all__ = [*sorted(_HOMES), "__version__"]
 
-if TYPE_CHECKING:
-    from overpaint.errors import OverpaintError
-    from overpaint.types import Delta, Edit, Patch, Site
+if TYPE_CHECKING:  # the same names for type checkers and editors
+    from overpaint.errors import OverpaintError as OverpaintError
+    from overpaint.generate import generate as generate
+    from overpaint.methods.refact import ReFACTConfig as ReFACTConfig
+    from overpaint.methods.refact import refact as refact
+    from overpaint.methods.registry import METHODS as METHODS
+    from overpaint.methods.time_edit import TIMEConfig as TIMEConfig
+    from overpaint.methods.time_edit import time_edit as time_edit
+    from overpaint.models.fingerprint import fingerprint as fingerprint
+    from overpaint.models.load import load as load
+    from overpaint.models.model import Model as Model
+    from overpaint.patching.apply import applied as applied
+    from overpaint.patching.apply import apply as apply
+    from overpaint.patching.diff import diff as diff
+    from overpaint.patching.files import load_patch as load_patch
+    from overpaint.patching.files import save_patch as save_patch
+    from overpaint.patching.lora import export_lora as export_lora
+    from overpaint.pictures import Row as Row
+    from overpaint.pictures import grid as grid
+    from overpaint.types import Delta as Delta
+    from overpaint.types import Edit as Edit
+    from overpaint.types import Patch as Patch
+    from overpaint.types import Site as Site
 
 
 class _Package(ModuleType):

@@ -125,7 +125,7 @@ def pairs(texts: Sequence[str]) -> dict[str, str]:
 def simple(hint: Any) -> bool:
     """Whether a field of this type can be typed on a command line."""
     options = _options(hint)
-    return all(o in (bool, int, float, str, type(None)) or _is_texts(o) for o in options)
+    return all(o in (bool, int, float, str, Path, type(None)) or _is_texts(o) for o in options)
 
 
 def _options(hint: Any) -> tuple[Any, ...]:

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections import Counter
+from math import hypot
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from overpaint.cli import show
 
 if TYPE_CHECKING:
+    from overpaint.patching.diff import PatchDiff
     from overpaint.types import Edit, Patch
 
 
@@ -37,7 +39,9 @@ def patch_facts(path: Path, patch: Patch) -> list[tuple[str, object]]:
         ("size", show.size(path.stat().st_size)),
         ("computed on", f"model {patch.fingerprint[:12]}"),
     ]
-    return facts + [(str(name), value) for name, value in patch.info.items() if _short(value)]
+    said = {name for name, _ in facts}
+    measured = [(k, v) for k, v in patch.info.items() if _short(v) and k not in said]
+    return [*facts, *measured]
 
 
 def patch_record(path: Path, patch: Patch) -> dict[str, object]:
@@ -62,12 +66,48 @@ def patch_record(path: Path, patch: Patch) -> dict[str, object]:
     }
 
 
-def _short(value: object) -> bool:
-    return isinstance(value, bool | int | float | str) and len(str(value)) < 80
+def _short(thing: object) -> bool:
+    """Whether a measured value fits a line: a number, a word, a few of them."""
+    if isinstance(thing, list | tuple):
+        return len(thing) <= 8 and all(_short(each) for each in thing)
+    return isinstance(thing, bool | int | float | str) and len(str(thing)) < 60
 
 
-def value(thing: object) -> str:
-    """A setting in a cell of a table; edits in words."""
+def setting_rows(result: PatchDiff) -> list[tuple[str, object, object]]:
+    """Settings that differ; those of one method only are left out when the methods differ."""
+    other = any(name == "method" for name, _, _ in result.settings)
+    return [
+        (name, _in_words(first), _in_words(second))
+        for name, first, second in result.settings
+        if not other or (first is not None and second is not None)
+    ]
+
+
+def _in_words(thing: object) -> object:
+    """Edits as ``source -> target``, all else as it is."""
     if isinstance(thing, list | tuple) and thing and all(isinstance(e, dict) for e in thing):
-        return "; ".join(f"{e.get('source')} -> {e.get('target') or 'picture(s)'}" for e in thing)
-    return "-" if thing is None else str(thing)
+        return [f"{e.get('source')} -> {e.get('target') or 'picture(s)'}" for e in thing]
+    return thing
+
+
+def diff_facts(result: PatchDiff) -> list[tuple[str, object]]:
+    """A comparison of two patches in a few lines."""
+    both = [s for s in result.sites if s.rank_a and s.rank_b]
+    facts: list[tuple[str, object]] = [
+        ("same change", "yes, bit for bit" if result.same else "no"),
+        ("layers in both", len(both)),
+        ("only in 1", sum(not s.rank_b for s in result.sites)),
+        ("only in 2", sum(not s.rank_a for s in result.sites)),
+        ("norm of 1", hypot(*(s.norm_a for s in result.sites))),
+        ("norm of 2", hypot(*(s.norm_b for s in result.sites))),
+        ("distance", hypot(*(s.distance for s in result.sites))),
+    ]
+    if both:
+        facts.append(
+            (
+                "cosine",
+                f"{min(s.cosine for s in both):.3f} to "
+                f"{max(s.cosine for s in both):.3f} where both act",
+            )
+        )
+    return facts

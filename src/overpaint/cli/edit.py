@@ -24,7 +24,7 @@ def _list_methods(wanted: bool) -> None:
 
     for method in METHODS.values():
         rows = [(f.name, _default(f)) for f in _settable(method.config)]
-        show.facts(f"{method.name}: {method.summary}", rows)
+        show.facts(f"{method.name}: {method.summary}", [("paper", method.paper), *rows])
         show.line("")
     raise typer.Exit
 
@@ -135,6 +135,8 @@ def edit(
     typed = {"layer": layer, "lam": lam}
     values |= {name: value for name, value in typed.items() if value is not None}
     config = arguments.settings(method, METHODS[method].config, values)
+    if edits and (source or image):
+        raise EditError("expected SOURCE TARGET or --edits FILE, got both; leave one out")
     if edits:
         wanted = arguments.edits_from_file(edits)
     else:
@@ -143,8 +145,8 @@ def edit(
     path = arguments.output_file(out or Path(f"{arguments.slug(wanted[0].source)}.safetensors"))
     loaded = options.load_model(model, device, dtype, quiet=json)
     began = time.perf_counter()
-    with show.working(f"computing the edit with {method}", json):
-        patch = METHODS[method].function(loaded, wanted, config)
+    with show.progress(json) as progress:
+        patch = METHODS[method].function(loaded, wanted, config, progress=progress)
     seconds = time.perf_counter() - began
     save_patch(patch, path)
     _report(path, patch, seconds, json)

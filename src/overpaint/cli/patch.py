@@ -16,12 +16,13 @@ File = Annotated[Path, typer.Argument(metavar="FILE", help="A patch file.", show
 Files = Annotated[
     list[Path], typer.Argument(metavar="FILE", help="Patch files.", show_default=False)
 ]
+Sites = Annotated[bool, typer.Option("--sites", help="Also list every changed layer.")]
 
 
 @app.command("show")
 def show_patches(
     files: Files,
-    sites: Annotated[bool, typer.Option("--sites", help="Also list every changed layer.")] = False,
+    sites: Sites = False,
     json: options.Json = False,
 ) -> None:
     """Say what is in a patch file: the edit, the method, its settings, what it touches.
@@ -113,12 +114,14 @@ def export(
 def compare(
     first: File,
     second: File,
+    sites: Sites = False,
     json: options.Json = False,
 ) -> None:
-    """Compare two patches, layer by layer: how strong each is, how much they agree.
+    """Compare two patches: where and how strongly each acts, how much they agree.
 
     \b
-      [cyan]overpaint patch diff refact.safetensors time.safetensors[/]
+      [cyan]overpaint patch diff rose.safetensors rose-layer-9.safetensors[/]
+      [cyan]overpaint patch diff rose.safetensors tulip.safetensors --sites[/]
     """
     from overpaint.patching.diff import diff
     from overpaint.patching.files import load_patch
@@ -127,13 +130,13 @@ def compare(
     if json:
         show.data({"first": str(first), "second": str(second), **dataclasses.asdict(result)})
         return
-    if result.same:
-        show.line("both patches make the same change, bit for bit")
-    columns = ("layer", "rank 1", "rank 2", "norm 1", "norm 2", "distance", "cosine")
-    rows = [
-        (s.name, s.rank_a, s.rank_b, s.norm_a, s.norm_b, s.distance, s.cosine) for s in result.sites
-    ]
-    show.table(f"1: {first}   2: {second}", columns, rows)
-    settings = [(name, describe.value(a), describe.value(b)) for name, a, b in result.settings]
-    if settings:
+    show.facts(f"1: {first}   2: {second}", describe.diff_facts(result))
+    if sites:
+        columns = ("layer", "rank 1", "rank 2", "norm 1", "norm 2", "distance", "cosine")
+        rows = [
+            (s.name, s.rank_a, s.rank_b, s.norm_a, s.norm_b, s.distance, s.cosine)
+            for s in result.sites
+        ]
+        show.table("\nlayers", columns, rows)
+    if settings := describe.setting_rows(result):
         show.table("\nwhat differs", ("setting", "1", "2"), settings)

@@ -17,16 +17,13 @@ PATIENCE = 0.7  # seconds of silence before a bar appears
 
 def out() -> Console:
     """The console for results; made on use, so that it follows a redirected stdout."""
-    return Console(highlight=False, soft_wrap=not _is_terminal())
+    console = Console(highlight=False)
+    return console if console.is_terminal else Console(highlight=False, width=160)
 
 
 def err() -> Console:
     """The console for everything that is not the result."""
     return Console(stderr=True, highlight=False)
-
-
-def _is_terminal() -> bool:
-    return Console().is_terminal
 
 
 def error(message: object) -> None:
@@ -47,33 +44,37 @@ def line(text: str) -> None:
 
 def table(title: str, columns: Sequence[str], rows: Sequence[Sequence[object]]) -> None:
     """A plain table; columns that hold only numbers are right-aligned."""
-    view = Table(title=escape(title), title_justify="left", title_style="bold", header_style="dim")
-    view.box = None
+    view = Table(header_style="dim", box=None)
     for index, name in enumerate(columns):
         numbers = bool(rows) and all(isinstance(row[index], int | float) for row in rows)
         view.add_column(name, justify="right" if numbers else "left", overflow="fold")
     for row in rows:
-        view.add_row(*(escape(_text(cell)) for cell in row))
+        view.add_row(*(escape(text(cell)) for cell in row))
+    line(f"[bold]{escape(title)}[/]")
     out().print(view)
 
 
 def facts(title: str, pairs: Sequence[tuple[str, object]]) -> None:
     """Names and values, one pair a line."""
-    view = Table(
-        title=escape(title), title_justify="left", title_style="bold", show_header=False, box=None
-    )
+    view = Table(show_header=False, box=None)
     view.add_column(style="dim", no_wrap=True)
     view.add_column(overflow="fold")
     for name, value in pairs:
-        view.add_row(escape(name), escape(_text(value)))
+        view.add_row(escape(name), escape(text(value)))
+    line(f"[bold]{escape(title)}[/]")
     out().print(view)
 
 
-def _text(value: object) -> str:
+def text(value: object) -> str:
+    """``value`` as a cell of a table."""
+    if value is None:
+        return "-"
     if isinstance(value, bool):
         return "yes" if value else "no"
     if isinstance(value, float):
         return f"{value:.4g}"
+    if isinstance(value, list | tuple):
+        return ", ".join(text(each) for each in value)
     return str(value)
 
 

@@ -8,6 +8,7 @@ import shutil
 from pathlib import Path
 
 from overpaint.errors import OutputError
+from overpaint.models.load import silence
 from overpaint.models.model import Model
 
 
@@ -25,7 +26,8 @@ def save_model(model: Model, folder: str | os.PathLike[str]) -> Path:
     part = folder.with_name(f".{folder.name}.{secrets.token_hex(4)}.part")
     try:
         part.mkdir()
-        model.pipeline.save_pretrained(part, safe_serialization=True)
+        with silence():
+            model.pipeline.save_pretrained(part, safe_serialization=True)
         part.replace(folder)
     except OSError as error:
         raise OutputError(
