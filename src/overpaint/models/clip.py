@@ -52,7 +52,7 @@ def load_clip(source: str | Path, *, device: str | torch.device = "cpu") -> Clip
     with silence():
         from transformers import CLIPModel, CLIPTokenizer
 
-        network = from_pretrained(CLIPModel, folder, torch.float32)
+        network = from_pretrained(CLIPModel, folder)
         tokenizer = from_pretrained(CLIPTokenizer, words)
     network.to(device=device, dtype=torch.float32).eval().requires_grad_(False)
     return Clip(network, tokenizer, *_statistics(Path(folder), _TOYBOX if embedded else _OPENAI))

@@ -27,7 +27,7 @@ def fingerprint(model: Model) -> str:
     for name, tensor in sorted(_parameters(model), key=lambda item: item[0]):
         digest.update(f"{name} {list(tensor.shape)}\n".encode())
         values = original(tensor).detach().to("cpu", torch.float32).contiguous()
-        digest.update(memoryview(values.numpy()).cast("B"))
+        digest.update(values.numpy().data)
     return digest.hexdigest()
 
 

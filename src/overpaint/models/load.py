@@ -143,7 +143,7 @@ def _joint_clip(model: Model, source: str | Path) -> Any:
     from transformers import CLIPModel
 
     with silence():
-        clip = from_pretrained(CLIPModel, str(source), model.dtype)
+        clip = from_pretrained(CLIPModel, str(source))
     tower = text_transformer(model.component(model.family.text_encoders[0]))
     shapes = [{k: v.shape for k, v in t.named_parameters()} for t in (tower, clip.text_model)]
     if shapes[0] != shapes[1]:

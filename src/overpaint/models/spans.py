@@ -14,7 +14,7 @@ from overpaint.models.model import Model
 from overpaint.models.tokens import encoding, max_length
 
 _APOSTROPHES = dict.fromkeys(map(ord, "\u2018\u2019\u02bc\u2032\uff07`\u00b4"), "'")
-_ARTICLES = {"an</w>": "a</w>", "\u2581an": "\u2581a"}
+_ARTICLES: dict[str, str] = {"an</w>": "a</w>", "\u2581an": "\u2581a"}
 
 
 def subject_span(model: Model, prompt: str, subject: str, component: str = "text_encoder") -> range:
@@ -75,7 +75,7 @@ def _words(tokens: Any) -> list[tuple[list[str], list[int]]]:
     for position, word in enumerate(tokens.word_ids):
         if word is None:
             continue
-        token = tokens.tokens[position]
+        token: str = tokens.tokens[position]
         pieces, positions = words.setdefault(word, ([], []))
         pieces.append(_ARTICLES.get(token, token))
         positions.append(position)
@@ -116,6 +116,6 @@ def _fold(text: str) -> tuple[str, list[int]]:
         else:
             plain = unicodedata.normalize("NFD", character.translate(_APOSTROPHES)).casefold()
             plain = unicodedata.normalize("NFD", plain)
-        folded.extend(plain)
+        folded += plain
         places.extend([place] * len(plain))
     return "".join(folded), places
