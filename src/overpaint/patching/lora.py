@@ -103,8 +103,8 @@ def kohya_name(site: Site, family: Family) -> str:
     """
     if family.name not in _NAMING:
         raise PatchError(
-            f"expected a model of family {', '.join(_NAMING)}, got {family.name}; LoRA export does "
-            "not support it: apply the patch file with overpaint instead"
+            f"expected family {', '.join(_NAMING)}, got family {family.name}, which LoRA export "
+            "does not support; apply the patch file with overpaint instead"
         )
     prefix, pattern = _NAMING[family.name].get(site.component, ("", None))
     if pattern is None or not pattern.fullmatch(site.name):

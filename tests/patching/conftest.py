@@ -1,0 +1,94 @@
+"""Small models to patch: bare linear layers for speed, random pipelines of the true shapes."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from types import SimpleNamespace
+
+import pytest
+import torch
+from torch import nn
+
+from overpaint.models.families import SD1
+from overpaint.models.fingerprint import fingerprint
+from overpaint.models.model import Model
+from overpaint.models.sites import cross_attention_sites, mlp_site
+from overpaint.types import Delta, Edit, Patch, Site
+
+ATTENTION = "down_blocks.0.attentions.0.transformer_blocks.0.attn2"
+FC2 = "encoder.layers.{}.mlp.fc2"
+
+
+def nest(leaves: dict[str, nn.Module]) -> nn.Module:
+    """A module tree that has each of ``leaves`` at its dotted name."""
+    root = nn.Module()
+    for name, leaf in leaves.items():
+        *path, last = name.split(".")
+        node = root
+        for part in path:
+            if not hasattr(node, part):
+                node.add_module(part, nn.Module())
+            node = node.get_submodule(part)
+        node.add_module(last, leaf)
+    return root
+
+
+def make_model(seed: int = 0, dtype: torch.dtype = torch.float32, inner: str = "") -> Model:
+    """Two text layers (``fc2 [4, 6]``) and one cross-attention layer (``[5, 4]``), random."""
+    torch.manual_seed(seed)
+    text = nest({inner + FC2.format(layer): nn.Linear(6, 4) for layer in (0, 1)})
+    unet = nest({f"{ATTENTION}.{name}": nn.Linear(4, 5, bias=False) for name in ("to_k", "to_v")})
+    pipeline = SimpleNamespace(text_encoder=text.to(dtype), unet=unet.to(dtype))
+    return Model(pipeline, SD1, "tiny")
+
+
+def make_patch(model: Model, sites: Sequence[Site], seed: int = 0, rank: int = 2) -> Patch:
+    """A random patch of ``sites`` that belongs to ``model``."""
+    generator = torch.Generator().manual_seed(seed)
+    deltas = tuple(
+        Delta(
+            site,
+            torch.randn(rank, site.d_in, generator=generator),
+            torch.randn(site.d_out, rank, generator=generator),
+        )
+        for site in sites
+    )
+    edits = (Edit("a rose", "a blue rose", subject="rose"),)
+    return Patch(deltas, "refact", edits, fingerprint(model), {"layer": 9, "lam": 0.1})
+
+
+def sites_of(model: Model) -> tuple[Site, ...]:
+    """Every site of a model from :func:`make_model`."""
+    text = tuple(Site("text_encoder", FC2.format(layer), 4, 6) for layer in (0, 1))
+    return (*text, *cross_attention_sites(model))
+
+
+def bits(model: Model) -> dict[str, bytes]:
+    """Every weight of a model's networks, bit for bit."""
+    return {
+        f"{component}.{name}": tensor.detach()
+        .cpu()
+        .contiguous()
+        .view(torch.uint8)
+        .numpy()
+        .tobytes()
+        for component in (*model.family.text_encoders, "unet")
+        for name, tensor in model.component(component).named_parameters()
+    }
+
+
+@pytest.fixture(scope="session")
+def tiny() -> SimpleNamespace:
+    """``model()``, ``patch(model, sites, seed, rank)``, ``sites(model)``, ``bits(model)``."""
+    return SimpleNamespace(model=make_model, patch=make_patch, sites=sites_of, bits=bits, nest=nest)
+
+
+@pytest.fixture(scope="session")
+def pipeline_sites() -> Callable[[Model], tuple[Site, ...]]:
+    """fc2 of two layers of every text encoder and all keys and values of the denoiser."""
+
+    def sites(model: Model) -> tuple[Site, ...]:
+        text = [mlp_site(model, n, e) for e in model.family.text_encoders for n in (0, 1)]
+        return (*text, *cross_attention_sites(model))
+
+    return sites

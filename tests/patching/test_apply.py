@@ -1,0 +1,309 @@
+"""Patches go on in order and come off bit for bit, whatever happens meanwhile."""
+
+from __future__ import annotations
+
+import gc
+import weakref
+from dataclasses import replace
+from typing import Any
+
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from torch import nn
+
+from overpaint.errors import PatchError, SiteError
+from overpaint.models import weights
+from overpaint.models.fingerprint import fingerprint
+from overpaint.patching.apply import Applied, applied, apply
+from overpaint.types import Delta, Patch, Site
+
+
+def some_patches(tiny: Any, model: Any) -> list[Patch]:
+    """Four patches that overlap: all sites, one site twice, text only, attention only."""
+    sites = tiny.sites(model)
+    return [
+        tiny.patch(model, sites, seed=1),
+        tiny.patch(model, (sites[0], sites[0]), seed=2, rank=1),
+        tiny.patch(model, sites[:2], seed=3, rank=3),
+        tiny.patch(model, sites[2:], seed=4),
+    ]
+
+
+@settings(max_examples=40, deadline=None)
+@given(
+    moves=st.lists(st.integers(0, 3), min_size=1, max_size=8),
+    dtype=st.sampled_from([torch.float32, torch.float16, torch.bfloat16]),
+)
+def test_weights_are_those_of_the_patches_that_are_left(
+    tiny: Any, moves: list[int], dtype: torch.dtype
+) -> None:
+    model = tiny.model(dtype=dtype)
+    clean = tiny.bits(model)
+    patches = some_patches(tiny, model)
+    on: dict[int, Applied] = {}
+    for move in moves:  # a move takes its patch off when it is on, and puts it on when it is off
+        if move in on:
+            on.pop(move).revert()
+        else:
+            on[move] = apply(model, patches[move])
+        fresh = tiny.model(dtype=dtype)
+        with applied(fresh, *(patches[n] for n in on)):
+            assert tiny.bits(model) == tiny.bits(fresh)
+    for handle in on.values():
+        handle.revert()
+    assert tiny.bits(model) == clean
+
+
+def test_patched_weight_is_original_plus_all_deltas(tiny: Any) -> None:
+    model = tiny.model()
+    site = tiny.sites(model)[0]
+    module = weights.module_of(model, site)
+    want = module.weight.detach().double()
+    patches = some_patches(tiny, model)[:3]
+    for patch in patches:
+        for delta in patch.deltas:
+            if delta.site == site:
+                want = want + delta.b.double() @ delta.a.double()
+    with applied(model, *patches):
+        assert torch.allclose(module.weight.double(), want, rtol=1e-5, atol=1e-5)
+
+
+def test_revert_keeps_negative_zeros_and_every_other_bit(tiny: Any) -> None:
+    model = tiny.model()
+    weight = model.pipeline.text_encoder.get_submodule("encoder.layers.0.mlp.fc2").weight
+    with torch.no_grad():
+        weight[0] = torch.tensor([0.0, -0.0, 1e-42, 3e38, -1e-45, 1.0])
+    clean = tiny.bits(model)
+    handle = apply(model, tiny.patch(model, tiny.sites(model)))
+    assert handle.active
+    assert tiny.bits(model) != clean
+    handle.revert()
+    handle.revert()
+    assert not handle.active
+    assert tiny.bits(model) == clean
+
+
+def test_exception_inside_takes_patches_off(tiny: Any) -> None:
+    model = tiny.model()
+    clean = tiny.bits(model)
+
+    def paint() -> None:
+        with applied(model, *some_patches(tiny, model)):
+            assert tiny.bits(model) != clean
+            raise RuntimeError("painting failed")
+
+    with pytest.raises(RuntimeError, match="painting failed"):
+        paint()
+    assert tiny.bits(model) == clean
+
+
+def test_second_patch_that_does_not_fit_takes_first_off(tiny: Any) -> None:
+    model, other = tiny.model(), tiny.model(seed=5)
+    clean = tiny.bits(model)
+    good, bad = tiny.patch(model, tiny.sites(model)), tiny.patch(other, tiny.sites(other))
+    with pytest.raises(PatchError), applied(model, good, bad):
+        pass
+    assert tiny.bits(model) == clean
+
+
+@pytest.mark.parametrize("broken", [1, 2, 3])
+def test_failed_write_leaves_no_trace(
+    tiny: Any, monkeypatch: pytest.MonkeyPatch, broken: int
+) -> None:
+    model = tiny.model()
+    first, second = some_patches(tiny, model)[:2]
+    patch = replace(first, deltas=first.deltas[1:])
+    below = apply(model, second)
+    before = tiny.bits(model)
+    write, calls = weights._write, []
+
+    def failing(*args: Any) -> None:
+        calls.append(args)
+        if len(calls) == broken:
+            raise MemoryError("out of memory")
+        write(*args)
+
+    monkeypatch.setattr(weights, "_write", failing)
+    with pytest.raises(MemoryError):
+        apply(model, patch)
+    assert tiny.bits(model) == before
+    below.revert()
+    assert not weights._STACKS
+
+
+def test_patch_of_another_model_needs_force(tiny: Any) -> None:
+    model, other = tiny.model(), tiny.model(seed=5)
+    clean = tiny.bits(model)
+    patch = tiny.patch(other, tiny.sites(other))
+    with pytest.raises(PatchError, match=f"{patch.fingerprint[:16]}.*{fingerprint(model)[:16]}"):
+        apply(model, patch)
+    assert tiny.bits(model) == clean
+    apply(model, patch, force=True).revert()
+    assert tiny.bits(model) == clean
+
+
+WRONG_SITES = {
+    "other width": Site("text_encoder", "encoder.layers.0.mlp.fc2", 4, 7),
+    "other name": Site("text_encoder", "encoder.layers.9.mlp.fc2", 4, 6),
+    "other network": Site("transformer", "encoder.layers.0.mlp.fc2", 4, 6),
+}
+
+
+@pytest.mark.parametrize("site", WRONG_SITES.values(), ids=WRONG_SITES)
+def test_shapes_and_names_must_fit_even_with_force(tiny: Any, site: Site) -> None:
+    model = tiny.model()
+    clean = tiny.bits(model)
+    good = tiny.patch(model, tiny.sites(model))
+    bad = Delta(site, torch.ones(1, site.d_in), torch.ones(site.d_out, 1))
+    with pytest.raises(PatchError, match="does not fit"):
+        apply(model, replace(good, deltas=(*good.deltas, bad)), force=True)
+    assert tiny.bits(model) == clean
+
+
+DAMAGED = {
+    "finite": (torch.full((2, 6), torch.nan), torch.ones(4, 2)),
+    "float32": (torch.ones(2, 6).half(), torch.ones(4, 2)),
+    r"a \[r, 6\]": (torch.ones(2, 5), torch.ones(4, 2)),
+    r"b \[4, r\]": (torch.ones(2, 6), torch.ones(4, 3)),
+    "factors": (torch.ones(0, 6), torch.ones(4, 0)),
+}
+
+
+@pytest.mark.parametrize("match", DAMAGED)
+def test_damaged_patch_is_refused(tiny: Any, match: str) -> None:
+    model = tiny.model()
+    delta = Delta(tiny.sites(model)[0], *DAMAGED[match])
+    patch = replace(tiny.patch(model, ()), deltas=(delta,))
+    with pytest.raises(PatchError, match=match):
+        apply(model, patch, force=True)
+
+
+def test_fingerprint_is_of_the_clean_weights_while_patches_are_on(tiny: Any) -> None:
+    model = tiny.model()
+    clean = fingerprint(model)
+    first, _, second, third = some_patches(tiny, model)
+    with applied(model, first, second):
+        assert fingerprint(model) == clean
+        apply(model, third).revert()  # not refused
+        with weights.without_deltas():
+            assert tiny.bits(model) == tiny.bits(tiny.model())
+    with torch.no_grad():
+        model.pipeline.text_encoder.get_submodule("encoder.layers.0.mlp.fc2").weight[0, 0] += 1
+    assert fingerprint(model) != clean
+
+
+def test_without_deltas_puts_everything_back_after_an_exception(tiny: Any) -> None:
+    model = tiny.model()
+    with applied(model, *some_patches(tiny, model)):
+        patched = tiny.bits(model)
+        with pytest.raises(RuntimeError), weights.without_deltas():
+            raise RuntimeError
+        assert tiny.bits(model) == patched
+
+
+def twin(kind: str, tiny: Any, model: Any) -> nn.Module:
+    """A second text encoder that shares the first one's weights in one of three ways."""
+    encoder = model.pipeline.text_encoder
+    if kind == "module":
+        return encoder
+    copy = tiny.model(seed=9).pipeline.text_encoder
+    for name, module in encoder.named_modules():
+        if isinstance(module, nn.Linear):
+            other = copy.get_submodule(name)
+            shared = nn.Parameter(module.weight.data) if kind == "storage" else module.weight
+            other.weight = shared
+    return copy
+
+
+@pytest.mark.parametrize("kind", ["module", "parameter", "storage"])
+def test_weights_under_two_names_change_once_and_come_back(tiny: Any, kind: str) -> None:
+    model = tiny.model()
+    model.pipeline.text_encoder_2 = twin(kind, tiny, model)
+    site = tiny.sites(model)[0]
+    clean, patch = tiny.bits(model), tiny.patch(model, (site,))
+    second = replace(
+        patch, deltas=(replace(patch.deltas[0], site=replace(site, component="text_encoder_2")),)
+    )
+    alone = tiny.model()
+    with applied(alone, patch):
+        once = tiny.bits(alone)
+    with applied(alone, patch, patch):
+        twice = tiny.bits(alone)
+    first = apply(model, patch)
+    assert tiny.bits(model) == once
+    with applied(model, second):
+        assert tiny.bits(model) == twice
+        first.revert()
+        assert tiny.bits(model) == once
+    assert tiny.bits(model) == clean
+    both = replace(patch, deltas=(*patch.deltas, *second.deltas))
+    with applied(model, both):
+        assert tiny.bits(model) == twice
+    assert tiny.bits(model) == clean
+
+
+@pytest.mark.parametrize("made", ["", "text_model."])
+@pytest.mark.parametrize("used", ["", "text_model."])
+def test_patch_fits_both_layouts_of_transformers(tiny: Any, made: str, used: str) -> None:
+    site = Site("text_encoder", f"{made}encoder.layers.0.mlp.fc2", 4, 6)
+    patch = tiny.patch(tiny.model(inner=made), (site,))
+    model = tiny.model(inner=used)
+    assert fingerprint(model) == patch.fingerprint
+    weight = model.pipeline.text_encoder.get_submodule(f"{used}encoder.layers.0.mlp.fc2").weight
+    clean = weight.clone()
+    with applied(model, patch):
+        assert torch.allclose(weight - clean, patch.deltas[0].dense(), atol=1e-5)
+    assert torch.equal(weight, clean)
+
+
+def test_with_deltas_lies_on_top_of_patches(tiny: Any) -> None:
+    model = tiny.model()
+    first, second = some_patches(tiny, model)[:2]
+    with applied(model, first):
+        below = tiny.bits(model)
+
+        def optimise() -> None:
+            with weights.with_deltas(model, second.deltas):
+                assert tiny.bits(model) != below
+                raise RuntimeError("did not converge")
+
+        with pytest.raises(RuntimeError, match="did not converge"):
+            optimise()
+        assert tiny.bits(model) == below
+        bad = Delta(second.deltas[0].site, torch.ones(1, 5), torch.ones(4, 1))
+        with pytest.raises(SiteError), weights.with_deltas(model, (*second.deltas, bad)):
+            pass
+        assert tiny.bits(model) == below
+
+
+def test_graph_through_weights_that_changed_is_an_error_not_a_wrong_gradient(tiny: Any) -> None:
+    model = tiny.model()
+    module = model.pipeline.text_encoder.get_submodule("encoder.layers.0.mlp.fc2")
+    x = torch.ones(1, 6, requires_grad=True)
+    y = module(x).sum()
+    with (
+        applied(model, tiny.patch(model, tiny.sites(model))),
+        pytest.raises(RuntimeError, match="inplace operation"),
+    ):
+        y.backward()
+
+
+def test_quantised_or_offloaded_weights_are_refused(tiny: Any) -> None:
+    model = tiny.model()
+    patch = tiny.patch(model, tiny.sites(model))
+    model.pipeline.text_encoder.to("meta")
+    with pytest.raises(PatchError, match="unquantised and without offloading"):
+        apply(model, patch, force=True)
+
+
+def test_model_thrown_away_with_a_patch_on_is_freed(tiny: Any) -> None:
+    model = tiny.model()
+    apply(model, tiny.patch(model, tiny.sites(model)))
+    alive = weakref.ref(model.pipeline.text_encoder)
+    assert weights._STACKS
+    del model
+    gc.collect()
+    assert alive() is None
+    assert not weights._STACKS

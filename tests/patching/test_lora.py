@@ -1,0 +1,266 @@
+"""The exported LoRA, loaded by diffusers itself, does what the patch does."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from diffusers import (
+    DDIMScheduler,
+    StableDiffusionPipeline,
+    StableDiffusionXLPipeline,
+    UNet2DConditionModel,
+)
+from diffusers.loaders.lora_conversion_utils import _convert_non_diffusers_lora_to_diffusers
+from safetensors import safe_open
+from safetensors.torch import load_file
+from transformers import CLIPTextConfig, CLIPTextModel, CLIPTextModelWithProjection
+
+from overpaint.errors import PatchError
+from overpaint.models.families import FLUX, IF, SD1, SD2, SD3, SDXL, Family
+from overpaint.models.fingerprint import fingerprint
+from overpaint.models.load import load
+from overpaint.models.model import Model
+from overpaint.patching.apply import applied
+from overpaint.patching.lora import export_lora, family_of_patch, kohya_name
+from overpaint.types import Delta, Patch, Site
+
+Sites = Callable[[Model], tuple[Site, ...]]
+
+
+def text_encoder(width: int, kind: Any = CLIPTextModel) -> Any:
+    config = CLIPTextConfig(
+        vocab_size=99,
+        hidden_size=width,
+        intermediate_size=2 * width,
+        num_hidden_layers=3,
+        num_attention_heads=2,
+        max_position_embeddings=16,
+        projection_dim=16,
+        bos_token_id=0,
+        eos_token_id=98,
+        pad_token_id=98,
+    )
+    return kind(config)
+
+
+def scheduler() -> Any:
+    return DDIMScheduler(clip_sample=False, steps_offset=1)
+
+
+def sd1() -> Model:
+    """SD1's layout (16 cross-attention layers, CLIPTextModel), a few channels wide."""
+    torch.manual_seed(0)
+    shape: dict[str, Any] = {
+        "block_out_channels": (8, 8, 16, 16),
+        "norm_num_groups": 4,
+        "cross_attention_dim": 12,
+        "attention_head_dim": 2,
+    }
+    absent = ("vae", "tokenizer", "safety_checker", "feature_extractor")
+    parts: dict[str, Any] = dict.fromkeys(absent)
+    parts |= {"text_encoder": text_encoder(12), "unet": UNet2DConditionModel(**shape)}
+    pipeline = StableDiffusionPipeline(
+        **parts, scheduler=scheduler(), requires_safety_checker=False
+    )
+    return Model(pipeline, SD1, "tiny SD1")
+
+
+def sdxl() -> Model:
+    """SDXL's layout (70 cross-attention layers, two encoders), a few channels wide."""
+    torch.manual_seed(0)
+    shape: dict[str, Any] = {
+        "block_out_channels": (8, 8, 16),
+        "norm_num_groups": 4,
+        "down_block_types": ("DownBlock2D", "CrossAttnDownBlock2D", "CrossAttnDownBlock2D"),
+        "up_block_types": ("CrossAttnUpBlock2D", "CrossAttnUpBlock2D", "UpBlock2D"),
+        "transformer_layers_per_block": (1, 2, 10),
+        "cross_attention_dim": 28,
+        "attention_head_dim": (1, 2, 4),
+        "use_linear_projection": True,
+        "addition_embed_type": "text_time",
+        "addition_time_embed_dim": 4,
+        "projection_class_embeddings_input_dim": 40,
+    }
+    parts: dict[str, Any] = dict.fromkeys(("vae", "tokenizer", "tokenizer_2"))
+    parts |= {
+        "text_encoder": text_encoder(12),
+        "text_encoder_2": text_encoder(16, CLIPTextModelWithProjection),
+        "unet": UNet2DConditionModel(**shape),
+    }
+    pipeline = StableDiffusionXLPipeline(**parts, scheduler=scheduler(), add_watermarker=False)
+    return Model(pipeline, SDXL, "tiny SDXL")
+
+
+def toybox() -> Model:
+    return load("toybox")
+
+
+def mixed_patch(model: Model, sites: tuple[Site, ...], strength: float) -> Patch:
+    """Deltas of rank 1 to 4 on every site, and a second one on the first site."""
+    torch.manual_seed(1)
+    deltas = []
+    for index, site in enumerate((*sites, sites[0])):
+        rank = 1 + index % 4
+        a = torch.randn(rank, site.d_in) / site.d_in**0.5
+        deltas.append(Delta(site, a, strength * torch.randn(site.d_out, rank)))
+    return Patch(tuple(deltas), "test", (), fingerprint(model))
+
+
+@torch.no_grad()
+def outputs(model: Model) -> dict[str, torch.Tensor]:
+    """What every text encoder and the UNet answer to fixed inputs."""
+    generator = torch.Generator().manual_seed(2)
+    found = {}
+    for name in model.family.text_encoders:
+        ids = torch.randint(1, 98, (2, 16), generator=generator)
+        found[name] = model.component(name)(ids, output_hidden_states=True).hidden_states[-1]
+    unet: Any = model.denoiser
+    text = torch.randn(2, 16, unet.config.cross_attention_dim, generator=generator)
+    noise = torch.randn(2, unet.config.in_channels, 8, 8, generator=generator)
+    added = {"text_embeds": torch.ones(2, 16), "time_ids": torch.ones(2, 6)}
+    found["unet"] = unet(noise, 500, text, added_cond_kwargs=added).sample
+    return found
+
+
+def apart(got: torch.Tensor, want: torch.Tensor) -> float:
+    return float((got - want).norm() / want.norm())
+
+
+@pytest.mark.parametrize("make", [sd1, sdxl, toybox])
+def test_diffusers_loads_the_lora_and_computes_what_the_patch_does(
+    make: Callable[[], Model], pipeline_sites: Sites, tmp_path: Path
+) -> None:
+    model = make()
+    patch = mixed_patch(model, pipeline_sites(model), strength=0.3)
+    path = export_lora(patch, tmp_path / "lora.safetensors", model.family)
+    clean = outputs(model)
+    with applied(model, patch):
+        want = outputs(model)
+    assert all(torch.equal(value, clean[name]) for name, value in outputs(model).items())
+    model.pipeline.load_lora_weights(path.parent, weight_name=path.name)
+    got = outputs(model)
+    for name in want:
+        assert apart(want[name], clean[name]) > 1e-2, name
+        assert apart(got[name], want[name]) <= 1e-4, name
+    with pytest.raises(PatchError, match="take loaded LoRAs"), applied(model, patch, force=True):
+        pass
+    model.pipeline.unload_lora_weights()
+    assert all(apart(value, clean[name]) < 1e-6 for name, value in outputs(model).items())
+
+
+@pytest.mark.parametrize("make", [sd1, sdxl])
+def test_every_key_means_its_site_to_diffusers(
+    make: Callable[[], Model], pipeline_sites: Sites, tmp_path: Path
+) -> None:
+    model = make()
+    sites = pipeline_sites(model)
+    path = export_lora(mixed_patch(model, sites, 1.0), tmp_path / "l", model.family)
+    state, alphas = _convert_non_diffusers_lora_to_diffusers(load_file(path))
+    assert len(state) == 2 * len(sites)
+    assert len(alphas) == len(sites) == {"SD1": 34, "SDXL": 144}[model.family.name]
+
+
+def site(component: str, name: str) -> Site:
+    return Site(component, name, 4, 6)
+
+
+ATTENTION = "down_blocks.1.attentions.0.transformer_blocks.1.attn2.to_k"
+FC2 = "encoder.layers.9.mlp.fc2"
+MID = "mid_block.attentions.0.transformer_blocks.0.attn2.to_out.0"
+NAMES = [
+    (SD1, "text_encoder", FC2, "lora_te_text_model_encoder_layers_9_mlp_fc2"),
+    (SD2, "text_encoder", FC2, "lora_te_text_model_encoder_layers_9_mlp_fc2"),
+    (SDXL, "text_encoder", FC2, "lora_te1_text_model_encoder_layers_9_mlp_fc2"),
+    (SDXL, "text_encoder_2", FC2, "lora_te2_text_model_encoder_layers_9_mlp_fc2"),
+    (SD1, "unet", MID, "lora_unet_mid_block_attentions_0_transformer_blocks_0_attn2_to_out_0"),
+    (SDXL, "unet", ATTENTION, f"lora_unet_{ATTENTION.replace('.', '_')}"),
+]
+
+
+@pytest.mark.parametrize(("family", "component", "name", "key"), NAMES)
+def test_names_are_kohyas(family: Family, component: str, name: str, key: str) -> None:
+    assert kohya_name(site(component, name), family) == key
+
+
+@pytest.mark.parametrize("inner", ["", "text_model."])
+def test_alpha_is_the_rank_and_the_factors_give_the_change(tmp_path: Path, inner: str) -> None:
+    place = site("text_encoder", f"{inner}encoder.layers.9.mlp.fc2")
+    delta = Delta(place, torch.randn(3, 6), torch.randn(4, 3))
+    path = export_lora(Patch((delta,), "refact", (), ""), tmp_path / "l", SD1)
+    key = "lora_te_text_model_encoder_layers_9_mlp_fc2"
+    tensors = load_file(path)
+    assert tensors.keys() == {f"{key}.{e}" for e in ("lora_down.weight", "lora_up.weight", "alpha")}
+    assert tensors[f"{key}.alpha"] == 3
+    up, down = tensors[f"{key}.lora_up.weight"], tensors[f"{key}.lora_down.weight"]
+    assert torch.equal(up @ down, delta.dense())
+
+
+def test_all_ranks_of_a_network_are_equal(tmp_path: Path) -> None:
+    text = [site("text_encoder", f"encoder.layers.{n}.mlp.fc2") for n in (0, 1)]
+    places = zip((*text, text[0], site("unet", ATTENTION)), (1, 2, 4, 9), strict=True)
+    deltas = tuple(Delta(s, torch.randn(r, 6), torch.randn(4, r)) for s, r in places)
+    tensors = load_file(export_lora(Patch(deltas, "m", (), ""), tmp_path / "l", SDXL))
+    te = "lora_te1_text_model_encoder_layers_{}_mlp_fc2.{}"
+    assert [tensors[te.format(n, "alpha")].item() for n in (0, 1)] == [5, 5]
+    assert [v.item() for k, v in tensors.items() if "unet" in k and "alpha" in k] == [9]
+    changes = [
+        tensors[te.format(n, "lora_up.weight")] @ tensors[te.format(n, "lora_down.weight")]
+        for n in (0, 1)
+    ]
+    assert torch.allclose(changes[0], deltas[0].dense() + deltas[2].dense(), atol=1e-5)
+    assert torch.equal(changes[1], deltas[1].dense())
+
+
+UNSUPPORTED = [
+    (SD3, "text_encoder", "encoder.layers.9.mlp.fc2", "family SD3"),
+    (FLUX, "transformer", "transformer_blocks.0.attn.add_k_proj", "FLUX"),
+    (IF, "unet", ATTENTION, "IF"),
+    (SDXL, "text_encoder_2", "text_projection", "text_encoder_2 text_projection of family SDXL"),
+    (SD1, "text_encoder_2", "encoder.layers.9.mlp.fc2", "text_encoder_2"),
+    (SD1, "unet", "down_blocks.0.resnets.0.time_emb_proj", "time_emb_proj"),
+]
+
+
+@pytest.mark.parametrize(("family", "component", "name", "match"), UNSUPPORTED)
+def test_what_loras_cannot_say_is_refused(
+    tmp_path: Path, family: Family, component: str, name: str, match: str
+) -> None:
+    delta = Delta(site(component, name), torch.ones(1, 6), torch.ones(4, 1))
+    with pytest.raises(PatchError, match=match):
+        export_lora(Patch((delta,), "m", (), ""), tmp_path / "l", family)
+    assert not list(tmp_path.iterdir())
+
+
+def test_empty_patch_and_unwritable_place_are_refused(tmp_path: Path) -> None:
+    with pytest.raises(PatchError, match="nothing"):
+        export_lora(Patch((), "m", (), ""), tmp_path / "l", SD1)
+    delta = Delta(site("unet", ATTENTION), torch.ones(1, 6), torch.ones(4, 1))
+    with pytest.raises(PatchError, match="cannot write"):
+        export_lora(Patch((delta,), "m", (), ""), tmp_path / "missing" / "l", SD1)
+
+
+def test_same_patch_gives_same_bytes_with_kohyas_metadata(tmp_path: Path) -> None:
+    delta = Delta(site("unet", ATTENTION), torch.ones(2, 6), torch.ones(4, 2))
+    patch = Patch((delta,), "time", (), "")
+    files = [export_lora(patch, tmp_path / str(n), SDXL).read_bytes() for n in range(4)]
+    assert len(set(files)) == 1
+    with safe_open(tmp_path / "0", "pt") as file:
+        metadata = file.metadata()
+    assert metadata["ss_base_model_version"].startswith("sdxl_")
+    assert metadata["ss_network_dim"] == metadata["ss_network_alpha"] == "2"
+
+
+def test_family_follows_from_the_sites() -> None:
+    def family(*places: Site) -> str:
+        deltas = tuple(Delta(s, torch.ones(1, s.d_in), torch.ones(s.d_out, 1)) for s in places)
+        return family_of_patch(Patch(deltas, "m", (), "")).name
+
+    fc2 = site("text_encoder", "encoder.layers.9.mlp.fc2")
+    assert family(fc2, replace(site("unet", ATTENTION), d_in=768)) == "SD1"
+    assert family(fc2, replace(fc2, component="text_encoder_2")) == "SDXL"
+    assert family(replace(site("unet", ATTENTION), d_in=2048)) == "SDXL"
