@@ -67,7 +67,7 @@ def toybox_folder(part: str) -> Path:
 def _pipeline(source: str, dtype: torch.dtype) -> Any:
     """The diffusers pipeline called ``source``; ModelError when there is none."""
     folder = toybox_folder("pipeline") if source == "toybox" else Path(source)
-    if folder.is_dir():
+    if source and folder.is_dir():
         if not (folder / "model_index.json").is_file():
             raise ModelError(
                 f"Folder {source} holds no diffusers pipeline: it has no model_index.json. "

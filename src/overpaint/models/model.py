@@ -5,7 +5,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import torch
@@ -26,10 +26,10 @@ class Model:
         module), or None. It adds the text projection and the image encoder.
     """
 
-    pipeline: Any
+    pipeline: Any = field(repr=False)
     family: Family
     name: str
-    clip: Any = None
+    clip: Any = field(default=None, repr=False)
 
     def component(self, name: str) -> nn.Module:
         """The network called ``name`` in the pipeline, e.g. ``"text_encoder"`` or ``"unet"``.
