@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -15,7 +16,10 @@ from diffusers import (
     StableDiffusionXLPipeline,
     UNet2DConditionModel,
 )
-from diffusers.loaders.lora_conversion_utils import _convert_non_diffusers_lora_to_diffusers
+from diffusers.loaders.lora_conversion_utils import (
+    _convert_non_diffusers_lora_to_diffusers,
+    _maybe_map_sgm_blocks_to_diffusers,
+)
 from safetensors import safe_open
 from safetensors.torch import load_file
 from transformers import CLIPTextConfig, CLIPTextModel, CLIPTextModelWithProjection
@@ -163,6 +167,33 @@ def test_every_key_means_its_site_to_diffusers(
     state, alphas = _convert_non_diffusers_lora_to_diffusers(load_file(path))
     assert len(state) == 2 * len(sites)
     assert len(alphas) == len(sites) == {"SD1": 34, "SDXL": 144}[model.family.name]
+
+
+def in_sgm_blocks(key: str) -> str:
+    """A key as A1111 and ComfyUI read it: level i, layer j of a UNet with two layers a level."""
+    level, layer = (int(n) for n in re.findall(r"(?:blocks|attentions)_(\d+)", f"{key}_0_0")[:2])
+    place = {
+        "down": f"input_blocks_{1 + 3 * level + layer}_1",
+        "mid_": "middle_block_1",
+        "up_b": f"output_blocks_{3 * level + layer}_1",
+    }[key.removeprefix("lora_unet_")[:4]]
+    return re.sub(r"(down_blocks_\d+|mid_block|up_blocks_\d+)_attentions_\d+", place, key)
+
+
+def test_block_names_of_sdxl_mean_the_same_to_readers_of_sgm_names(
+    pipeline_sites: Sites, tmp_path: Path
+) -> None:
+    model = sdxl()
+    path = export_lora(mixed_patch(model, pipeline_sites(model), 1.0), tmp_path / "l", SDXL)
+    tensors = {key: value for key, value in load_file(path).items() if "unet" in key}
+    renamed = {in_sgm_blocks(key): value for key, value in tensors.items()}
+    assert len(renamed) == len(tensors) == 3 * 140
+    assert not renamed.keys() & tensors.keys()
+    mapped = _maybe_map_sgm_blocks_to_diffusers(dict(renamed), model.pipeline.unet.config)
+    back, _ = _convert_non_diffusers_lora_to_diffusers(mapped)
+    want, _ = _convert_non_diffusers_lora_to_diffusers(dict(tensors))
+    assert back.keys() == want.keys()
+    assert all(torch.equal(back[key], want[key]) for key in want)
 
 
 def site(component: str, name: str) -> Site:

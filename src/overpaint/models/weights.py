@@ -145,12 +145,13 @@ def _shared(weight: torch.Tensor) -> torch.Tensor:
     """The tensor under which memory of ``weight`` is already in the books, or ``weight`` itself."""
     if weight in _STACKS:
         return weight
-    place = _place(weight)
-    return next((other for other in _STACKS if _place(other) == place), weight)
+    start = weight.data_ptr()  # the cheap half of the question first: fingerprints ask it often
+    twins = (other for other in _STACKS if other.data_ptr() == start)
+    return next((other for other in twins if _place(other) == _place(weight)), weight)
 
 
 def _place(weight: torch.Tensor) -> tuple[object, ...]:
-    return weight.device, weight.data_ptr(), weight.dtype, weight.shape, weight.stride()
+    return weight.device, weight.dtype, weight.shape, weight.stride()
 
 
 def _remove(weight: torch.Tensor, key: object) -> None:
