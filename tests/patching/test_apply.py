@@ -133,6 +133,20 @@ def test_failed_write_leaves_no_trace(
     assert not weights._STACKS
 
 
+def test_interrupted_revert_can_be_done_again(tiny: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    model = tiny.model()
+    clean = tiny.bits(model)
+    handle = apply(model, tiny.patch(model, tiny.sites(model)))
+    with monkeypatch.context() as patched:
+        patched.setattr(weights, "_write", lambda *args: 1 / 0)
+        with pytest.raises(ZeroDivisionError):
+            handle.revert()
+    assert tiny.bits(model) != clean
+    handle.revert()
+    assert tiny.bits(model) == clean
+    assert not weights._STACKS
+
+
 def test_patch_of_another_model_needs_force(tiny: Any) -> None:
     model, other = tiny.model(), tiny.model(seed=5)
     clean = tiny.bits(model)

@@ -156,7 +156,8 @@ def _place(weight: torch.Tensor) -> tuple[object, ...]:
 
 def _remove(weight: torch.Tensor, key: object) -> None:
     stack = _STACKS.get(weight)
-    if stack is not None and stack.layers.pop(key, None) is not None:
+    if stack is not None:  # None when an earlier, interrupted attempt has got that far
+        stack.layers.pop(key, None)
         _refresh(weight)
 
 
