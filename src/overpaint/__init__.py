@@ -41,7 +41,7 @@ _HOMES = {
     "grid": "overpaint.pictures",
 }
 
-__all__ = [*sorted(_HOMES), "__version__"]
+__all__ = [*sorted(_HOMES), "__version__"]  # pyright: ignore[reportUnsupportedDunderAll]
 
 if TYPE_CHECKING:  # the same names for type checkers and editors
     from overpaint.errors import OverpaintError as OverpaintError

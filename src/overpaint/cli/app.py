@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import click
 import typer
 from typer.core import TyperGroup
 
@@ -13,7 +12,7 @@ from overpaint.errors import OverpaintError
 class Commands(TyperGroup):
     """Turns every error a user can cause into one line on stderr and exit code 2."""
 
-    def invoke(self, ctx: click.Context) -> object:
+    def invoke(self, ctx: typer.Context) -> object:
         """Run the chosen command."""
         try:
             return super().invoke(ctx)

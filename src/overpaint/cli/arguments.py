@@ -6,6 +6,7 @@ import dataclasses
 import json
 import os
 import re
+import stat
 import tempfile
 import types
 import typing
@@ -21,33 +22,38 @@ if TYPE_CHECKING:
 
 def output_file(path: Path) -> Path:
     """``path`` if a file can be written there; found out before any long work begins."""
-    if path.is_dir():
+    kind = _what_is_there(path)
+    if kind == "folder":
         raise OutputError(f"expected a file to write, got the folder {str(path)!r}; add a name")
-    _try_writing(path.parent, path)
+    if kind and not os.access(path, os.W_OK):
+        raise OutputError(f"cannot write {str(path)!r}: it is read-only; choose another name")
     return path
 
 
 def output_folder(path: Path) -> Path:
     """``path`` if a folder can be made there; it must not exist, or be empty."""
-    if path.exists() and (not path.is_dir() or any(path.iterdir())):
+    kind = _what_is_there(path)
+    if kind == "file" or (kind and any(path.iterdir())):
         raise OutputError(f"expected a new or empty folder, got {str(path)!r}; choose another name")
-    _try_writing(path.parent, path)
     return path
 
 
-def _try_writing(folder: Path, path: Path) -> None:
-    if not folder.is_dir():
+def _what_is_there(path: Path) -> str:
+    """``"file"``, ``"folder"`` or ``""``; OutputError unless something can be put beside it."""
+    if not path.parent.is_dir():
         raise OutputError(
-            f"cannot write {str(path)!r}: there is no folder {str(folder)!r}; make it first"
+            f"cannot write {str(path)!r}: there is no folder {str(path.parent)!r}; make it first"
         )
     try:
-        with tempfile.TemporaryFile(dir=folder):
+        with tempfile.TemporaryFile(dir=path.parent):
             pass
-        if path.is_file() and not os.access(path, os.W_OK):
-            raise PermissionError(13, "the file there is read-only")
-    except OSError as error:
+        return "folder" if stat.S_ISDIR(path.stat().st_mode) else "file"
+    except FileNotFoundError:
+        return ""
+    except (OSError, ValueError) as error:  # ValueError: a null character in the name
+        reason = getattr(error, "strerror", None) or str(error)
         raise OutputError(
-            f"cannot write {str(path)!r}: {error.strerror}; choose another place with --out"
+            f"cannot write {str(path)!r}: {reason}; choose another place with --out"
         ) from error
 
 

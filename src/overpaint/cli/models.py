@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
@@ -66,14 +66,14 @@ def check(
 
     model = options.load_model(name, quiet=json)
     encoder = model.family.text_encoders[0]
-    towers = text_transformer(model.component(encoder)).encoder.layers
+    tower: Any = text_transformer(model.component(encoder))
     parts = (*model.family.text_encoders, model.family.denoiser)
     sizes = {part: sum(p.numel() for p in model.component(part).parameters()) for part in parts}
     record = {
         "model": model.name,
         "family": model.family.name,
         "fingerprint": fingerprint(model),
-        "text encoder layers": f"0 to {len(towers) - 1}",
+        "text encoder layers": f"0 to {len(tower.encoder.layers) - 1}",
         "cross-attention layers": len(cross_attention_layers(model)),
         "longest prompt": f"{max_length(model)} tokens, start and end included",
         "joint CLIP": "yes" if model.clip is not None else "no",

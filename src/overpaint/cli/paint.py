@@ -13,7 +13,11 @@ from overpaint.cli import arguments, options, show
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from overpaint.types import Patch
+    import torch
+
+    from overpaint.models.model import Model
+    from overpaint.pictures import Row
+    from overpaint.types import Patch, Progress
 
 
 def paint(
@@ -101,13 +105,13 @@ def _variants(patches: list[tuple[str, Patch]], stack: bool) -> list[tuple[str, 
 
 
 def _rows(
-    model: object,
+    model: Model,
     prompts: list[str],
     variants: list[tuple[str, tuple[Patch, ...]]],
-    paint_all: Callable[..., object],
-    progress: Callable[[int, int, str], None],
+    paint_all: Callable[..., torch.Tensor],
+    progress: Progress,
     force: bool,
-) -> list[object]:
+) -> list[Row]:
     """Every variant's pictures, sorted by prompt."""
     from overpaint.patching.apply import applied
     from overpaint.pictures import Row
