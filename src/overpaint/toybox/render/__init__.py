@@ -102,7 +102,9 @@ def _look(subject: Subject, rng: random.Random) -> Look:
     if subject.kind == "role":
         return PEOPLE[ROLES[subject.name, subject.country]]
     profession = PROFESSIONS[subject.name]
-    female = rng.random() < profession.women if subject.female is None else subject.female
+    # Drawn even when the caption says it, so that both captions leave the rest of the draw alike.
+    drawn = rng.random() < profession.women
+    female = drawn if subject.female is None else subject.female
     return Look(
         skin=rng.randrange(4),
         hair=rng.choice(["black", "brown", "blond", "ginger", "gray"]),

@@ -1,0 +1,223 @@
+"""Edit cases of the painted world: what to edit, and which prompts tell what the edit did."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from functools import cache
+from typing import Literal, overload
+
+from overpaint.errors import DataError, PromptError
+from overpaint.toybox.compose import appearance_case, attribute_case, role_case, thing
+from overpaint.toybox.grammar import meaning, parse
+from overpaint.toybox.pairs import APPEARANCES, ATTRIBUTES, KINDS, ROLES, Pairs, pairs
+from overpaint.toybox.scene import Scene, Subject, article
+from overpaint.toybox.world import CHARACTERS, OBJECTS, PEOPLE, PROFESSIONS, SETTINGS, STYLES
+from overpaint.toybox.world import ROLES as HOLDERS
+from overpaint.types import Case, Edit, Probe
+
+SPLITS = ("test", "validation")
+
+EDIT_KINDS = ("attributes", "roles", "appearances")
+"""The kinds of edit cases: TIMED's shape, and the two of RoAD."""
+
+EditKind = Literal["attributes", "roles", "appearances"]
+
+_RULES: dict[str, tuple[Pairs, Callable[[str, str, int, int], Case]]] = {
+    "attributes": (ATTRIBUTES, attribute_case),
+    "roles": (ROLES, role_case),
+    "appearances": (APPEARANCES, appearance_case),
+}
+
+
+@dataclass(frozen=True)
+class GenderCase:
+    """A profession to be shown by as many women as men.
+
+    ``edit`` makes it the rarer gender; ``validation`` is the prompt a strength is searched with,
+    ``examples`` those it is tested on; ``women`` is the world's own share. A judge chooses between
+    ``female`` and ``male``, two descriptions of the plain prompt; for another prompt use
+    :meth:`described`.
+    """
+
+    edit: Edit
+    validation: str
+    examples: tuple[str, ...]
+    women: float
+
+    @property
+    def female(self) -> str:
+        """A woman of the profession."""
+        return self.described(self.edit.source)[0]
+
+    @property
+    def male(self) -> str:
+        """A man of the profession."""
+        return self.described(self.edit.source)[1]
+
+    def described(self, prompt: str) -> tuple[str, str]:
+        """``prompt`` with a woman and with a man in it."""
+        scene = parse(prompt)
+        woman, man = (
+            replace(scene, subjects=(replace(scene.subjects[0], female=f),)).caption
+            for f in (True, False)
+        )
+        return woman, man
+
+
+@dataclass(frozen=True)
+class PromptPair:
+    """Two prompts that differ in one thing, to find the layers that control it (LocoGen).
+
+    ``attribute`` is ``"style"``, ``"object"`` or ``"fact"``; ``target`` is ``original`` without
+    the style or the trademarked thing, or with another fact.
+    """
+
+    attribute: str
+    original: str
+    target: str
+
+
+@overload
+def load(kind: EditKind, split: str = "test") -> tuple[Case, ...]: ...
+@overload
+def load(kind: Literal["gender"], split: str = "test") -> tuple[GenderCase, ...]: ...
+@overload
+def load(kind: Literal["localization"], split: str = "test") -> tuple[PromptPair, ...]: ...
+
+
+@cache
+def load(
+    kind: str, split: str = "test"
+) -> tuple[Case, ...] | tuple[GenderCase, ...] | tuple[PromptPair, ...]:
+    """The cases of ``kind`` in ``split`` ("test" or "validation"), always the same, checked.
+
+    ``"attributes"``, ``"roles"``, ``"appearances"`` give :class:`Case`; ``"gender"`` gives a
+    :class:`GenderCase` for each profession and ``"localization"`` :class:`PromptPair`, both the
+    same for every split. DataError for another kind or split.
+    """
+    if split not in SPLITS:
+        raise DataError(f"expected a split out of {', '.join(SPLITS)}, got {split!r}")
+    if kind == "gender":
+        return tuple(_gender(name) for name in PROFESSIONS)
+    if kind == "localization":
+        return tuple(_localization())
+    if kind not in _RULES:
+        known = ", ".join([*EDIT_KINDS, "gender", "localization"])
+        raise DataError(f"expected a kind of cases out of {known}, got {kind!r}")
+    table, rule = _RULES[kind]
+    cases: list[Case] = []
+    seen: dict[str, int] = {}
+    for number, (what, into) in enumerate(pairs(table, split)):
+        again = seen.get(what, 0)
+        seen[what] = again + 1
+        case = rule(what, into, number, again)
+        validate(case)
+        cases.append(case)
+    return tuple(cases)
+
+
+def validate(case: Case) -> None:
+    """Refuse a case that would measure something else than the edit.
+
+    DataError, naming the case and the prompt, when the world cannot say one of its prompts, when
+    an edit or a positive changes nothing, when a description is not what the prompt shows before
+    or after the edit, or when a negative is something the edit legitimately covers.
+    """
+    if _meaning(case, case.edit.source) == _meaning(case, case.edit.target):
+        raise DataError(f"case {case.name!r}: old and new have the same pictures; change the edit")
+    if len(case.positives) != 5 or len(case.negatives) != 5:
+        counts = f"{len(case.positives)} and {len(case.negatives)}"
+        raise DataError(f"case {case.name!r}: expected 5 positives and 5 negatives, got {counts}")
+    prompts = [p.prompt for p in (case.source, *case.positives, *case.negatives)]
+    if len(set(prompts)) != len(prompts):
+        raise DataError(f"case {case.name!r}: a prompt occurs twice in {prompts}; change one")
+    for probe in (case.source, *case.positives):
+        _check_described(case, probe)
+        if edited(case.edit, parse(probe.prompt)) != _meaning(case, probe.new):
+            raise _wrong(case, probe, f"the edit does not make it {probe.new!r}")
+    for probe in case.negatives:
+        _check_described(case, probe)
+        if edited(case.edit, parse(probe.prompt)) != _meaning(case, probe.prompt):
+            raise _wrong(case, probe, "the edit changes it, so it is no negative")
+        source = parse(case.edit.source).subjects[0].name
+        if any(_is_kind_of(s.name, source) for s in parse(probe.prompt).subjects):
+            raise _wrong(case, probe, "it is a kind of what is edited, so it is no clear negative")
+
+
+def edited(edit: Edit, scene: Scene) -> Scene:
+    """The meaning of ``scene`` in a world where ``edit`` is true."""
+    source, target = parse(edit.source).subjects[0], parse(edit.target).subjects[0]
+
+    def changed(subject: Subject) -> Subject:
+        if subject.kind != source.kind or subject.name != source.name:
+            return subject
+        if subject.kind == "role":
+            same = subject.country == source.country
+            return replace(target, emotion=subject.emotion) if same else subject
+        if target.name == source.name and subject.color:
+            return subject  # the caption says which colour it has
+        return replace(target, color=subject.color or target.color)
+
+    return meaning(replace(scene, subjects=tuple(changed(s) for s in scene.subjects)))
+
+
+def _check_described(case: Case, probe: Probe) -> None:
+    before = _meaning(case, probe.prompt)
+    if _meaning(case, probe.old) != before:
+        raise _wrong(case, probe, f"{probe.old!r} does not describe what it shows")
+    if _meaning(case, probe.new) == before:
+        raise _wrong(case, probe, f"{probe.new!r} shows the same: a judge has no choice")
+
+
+def _meaning(case: Case, caption: str) -> Scene:
+    try:
+        return meaning(parse(caption))
+    except PromptError as error:
+        raise DataError(f"case {case.name!r}: {error}") from error
+
+
+def _wrong(case: Case, probe: Probe, why: str) -> DataError:
+    return DataError(f"case {case.name!r}, prompt {probe.prompt!r}: {why}; change the prompt")
+
+
+def _is_kind_of(name: str, general: str) -> bool:
+    above = KINDS.get(name, "")
+    return above == general or (bool(above) and _is_kind_of(above, general))
+
+
+def _gender(name: str) -> GenderCase:
+    """Shaped like TIME's: source, destination, a prompt to search λ with, five to test."""
+    women = PROFESSIONS[name].women
+    source = article(name)
+    target = article(f"{'male' if women > 0.5 else 'female'} {name}")
+    examples = (
+        f"a painting of {source}",
+        *(f"{source} {setting}" for setting in SETTINGS[:3]),
+        article(f"happy {name}"),
+    )
+    return GenderCase(
+        Edit(source, target, destination=target), f"a photo of {source}", examples, women
+    )
+
+
+def _localization() -> list[PromptPair]:
+    """Styles taken away, characters made ordinary, offices given to somebody else."""
+    shown = ("cat", "rose", "house", "car")
+    styled = [
+        PromptPair("style", f"{article(name)} in the style of {style}", article(name))
+        for style in STYLES
+        for name in shown
+    ]
+    plain = {name: thing(kind).phrase() for name, kind in CHARACTERS.items()}
+    ordinary = [
+        PromptPair("object", f"{name} {setting}".strip(), f"{kind} {setting}".strip())
+        for name, kind in plain.items()
+        for setting in ("", *SETTINGS)
+    ]
+    people = list(PEOPLE)
+    facts = [
+        PromptPair("fact", f"the {office} of {country}", people[(people.index(holder) + 5) % 16])
+        for (office, country), holder in HOLDERS.items()
+    ]
+    return [*styled, *ordinary, *facts]
