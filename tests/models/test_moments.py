@@ -1,0 +1,130 @@
+"""Second moments: equal to the definition, kept on disk, never wrong because of the disk."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+import torch
+
+from overpaint.errors import DataError, SiteError
+from overpaint.models.hooks import record
+from overpaint.models.model import Model
+from overpaint.models.moments import Corpus, default_cache_dir, second_moment
+from overpaint.models.sites import (
+    attention_out_site,
+    cross_attention_sites,
+    mlp_site,
+    module_at,
+    resolve,
+)
+from overpaint.models.text import encode, tokenize
+from overpaint.types import Site
+
+CAPTIONS = ("a rose", "a blue rose in the park", "the president of arda", "two cats", "a dog")
+CORPUS = Corpus("five", CAPTIONS)
+
+
+def by_definition(model: Model, site: Site) -> torch.Tensor:
+    """One caption at a time, one token at a time."""
+    total, count = torch.zeros(site.d_in, site.d_in, dtype=torch.float64), 0
+    for caption in CAPTIONS:
+        with record(module_at(model, site)) as (inputs,):
+            encode(model, [caption])
+        length = int(tokenize(model, [caption]).end[0]) + 1
+        for key in inputs[0][0, :length].double():
+            total += torch.outer(key, key)
+            count += 1
+    return total / count
+
+
+@pytest.mark.parametrize("make", [mlp_site, attention_out_site])
+@pytest.mark.parametrize("batch", [1, 2, 100])
+def test_moment_is_the_mean_outer_product_of_real_tokens(sd1: Model, make, batch: int) -> None:
+    site = make(sd1, 1)
+    moment = second_moment(sd1, site, CORPUS, batch=batch)
+    assert moment.dtype == torch.float64
+    torch.testing.assert_close(moment, by_definition(sd1, site), rtol=1e-5, atol=1e-6)
+
+
+def test_cross_attention_reads_the_encoded_captions(sd1: Model) -> None:
+    moment = second_moment(sd1, cross_attention_sites(sd1)[0], CORPUS)
+    mask = tokenize(sd1, CAPTIONS).mask
+    keys = encode(sd1, CAPTIONS)[mask].double()
+    torch.testing.assert_close(moment, keys.T @ keys / len(keys))
+
+
+def test_second_time_is_read_from_disk(sd1: Model, tmp_path: Path) -> None:
+    site, seen = mlp_site(sd1, 0), []
+    first = second_moment(sd1, site, CORPUS, cache_dir=tmp_path)
+    again = second_moment(
+        sd1, site, CORPUS, cache_dir=tmp_path, progress=lambda *args: seen.append(args)
+    )
+    assert torch.equal(first, again)
+    assert seen == []
+    assert len(list(tmp_path.iterdir())) == 1
+
+
+def test_progress_counts_captions(sd1: Model) -> None:
+    seen: list[tuple[int, int, str]] = []
+    second_moment(sd1, mlp_site(sd1, 0), CORPUS, batch=2, progress=lambda *a: seen.append(a))
+    assert [done for done, _, _ in seen] == [2, 4, 5]
+    assert {total for _, total, _ in seen} == {5}
+
+
+def test_each_model_site_and_corpus_has_its_own_file(sd1: Model, tmp_path: Path) -> None:
+    def files_after(site: Site, corpus: Corpus = CORPUS) -> int:
+        second_moment(sd1, site, corpus, cache_dir=tmp_path)
+        return len(list(tmp_path.iterdir()))
+
+    site = mlp_site(sd1, 0)
+    assert files_after(site) == 1
+    assert files_after(mlp_site(sd1, 1)) == 2
+    assert files_after(site, Corpus("other", CAPTIONS)) == 3
+    assert files_after(site, Corpus("five", CAPTIONS[::-1])) == 4
+    module_at(sd1, mlp_site(sd1, 1)).weight.data[0, 0] += 1
+    assert files_after(site) == 5
+
+
+def test_damaged_file_is_computed_anew(sd1: Model, tmp_path: Path) -> None:
+    site = mlp_site(sd1, 0)
+    good = second_moment(sd1, site, CORPUS, cache_dir=tmp_path)
+    (file,) = tmp_path.iterdir()
+    file.write_bytes(file.read_bytes()[:100])
+    assert torch.equal(second_moment(sd1, site, CORPUS, cache_dir=tmp_path), good)
+    assert file.stat().st_size > 100
+
+
+def test_unwritable_cache_is_passed_over(sd1: Model, tmp_path: Path) -> None:
+    blocked = tmp_path / "file"
+    blocked.write_text("not a folder")
+    moment = second_moment(sd1, mlp_site(sd1, 0), CORPUS, cache_dir=blocked)
+    assert moment.shape == (64, 64)
+    assert blocked.read_text() == "not a folder"
+
+
+def test_cache_directory_comes_from_the_environment(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setenv("OVERPAINT_CACHE", str(tmp_path))
+    assert default_cache_dir() == tmp_path
+    monkeypatch.delenv("OVERPAINT_CACHE")
+    monkeypatch.setattr("sys.platform", "linux")
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "xdg"))
+    assert default_cache_dir() == tmp_path / "xdg" / "overpaint"
+
+
+def test_nothing_to_measure_is_an_error(sd1: Model) -> None:
+    with pytest.raises(DataError, match="'empty' has no captions"):
+        second_moment(sd1, mlp_site(sd1, 0), Corpus("empty", ()))
+    picture = resolve(sd1, "unet", "down_blocks.0.attentions.0.transformer_blocks.0.attn1.to_k")
+    with pytest.raises(SiteError, match="reads no text"):
+        second_moment(sd1, picture, CORPUS)
+
+
+def test_weights_and_hooks_are_as_before(sd1: Model) -> None:
+    module = module_at(sd1, mlp_site(sd1, 0))
+    before = module.weight.clone()
+    second_moment(sd1, mlp_site(sd1, 0), CORPUS)
+    assert torch.equal(module.weight, before)
+    assert not module._forward_pre_hooks
