@@ -12,7 +12,7 @@ from overpaint.toybox.compose import appearance_case, attribute_case, role_case,
 from overpaint.toybox.grammar import meaning, parse
 from overpaint.toybox.pairs import APPEARANCES, ATTRIBUTES, KINDS, ROLES, Pairs, pairs
 from overpaint.toybox.scene import Scene, Subject, article
-from overpaint.toybox.world import CHARACTERS, OBJECTS, PEOPLE, PROFESSIONS, SETTINGS, STYLES
+from overpaint.toybox.world import CHARACTERS, PEOPLE, PROFESSIONS, SETTINGS, STYLES
 from overpaint.toybox.world import ROLES as HOLDERS
 from overpaint.types import Case, Edit, Probe
 

@@ -68,7 +68,7 @@ def unlike(one: str, other: str) -> bool:
 
 
 def attribute_case(name: str, color: str, number: int, again: int) -> Case:
-    """ "a rose" becomes "a blue rose". ``again`` counts the cases before it with the same object."""
+    """The case that a rose becomes blue. ``again`` counts earlier cases with the same object."""
     old = thing(name)
     new = replace(old, color=color)
     frames = _around([OBJECTS[name].color, color], number, again, old)
@@ -78,13 +78,15 @@ def attribute_case(name: str, color: str, number: int, again: int) -> Case:
     for step, other in enumerate(_first(apart, 5)):
         there = _settings([OBJECTS[other].color, color], number + step)
         shown = thing(other)
-        negatives.append(_probe(shown, shown, replace(shown, color=color), _calm(there, step)))
+        negatives.append(
+            _probe(shown, shown, replace(shown, color=color), _calm(there, step, number))
+        )
     edit = Edit(old.phrase(), new.phrase(), destination=new.phrase())
     return _case("attributes", edit, old, new, positives, negatives)
 
 
 def appearance_case(name: str, into: str, number: int, again: int) -> Case:
-    """ "a rose" becomes "a tulip"."""
+    """The case that a rose becomes a tulip."""
     old, new = thing(name), thing(into)
     colors = [OBJECTS[n].color for n in (name, into) if n in OBJECTS]
     plural = old.kind == new.kind == "object"
@@ -98,13 +100,13 @@ def appearance_case(name: str, into: str, number: int, again: int) -> Case:
     apart = (n for n in _neighbours(name, number) if not _kin(n, into))
     for step, other in enumerate(_first(apart, 5)):
         there = _settings([OBJECTS[other].color, *colors], number + step)
-        negatives.append(_probe(thing(other), thing(other), new, _calm(there, step)))
+        negatives.append(_probe(thing(other), thing(other), new, _calm(there, step, number)))
     edit = Edit(old.phrase(), new.phrase(), destination=new.phrase())
     return _case("appearances", edit, old, new, positives, negatives)
 
 
 def role_case(name: str, into: str, number: int, again: int) -> Case:
-    """ "the president of arda" becomes "ada vale"."""
+    """The case that an office goes to somebody else."""
     office, country = name.split(" of ")
     asked, old, new = role(office, country), person(ROLES[office, country]), person(into)
     owned = replace(asked, possessive=True)
@@ -123,7 +125,7 @@ def role_case(name: str, into: str, number: int, again: int) -> Case:
     negatives = [_probe(old, old, new, Scene(()))]
     for step, shown in enumerate(_first(_offices_nearby(asked, old.name, into, number), 4)):
         holder = person(_holder(shown))
-        negatives.append(_probe(shown, holder, new, _calm([there, here], step)))
+        negatives.append(_probe(shown, holder, new, _calm([there, here], step, number)))
     edit = Edit(asked.phrase(), into, old=old.name, destination=into)
     return _case("roles", edit, asked, new, positives, negatives, shown=old)
 
@@ -179,11 +181,11 @@ def _settings(colors: list[str], number: int) -> list[str]:
     return [s for s in rotated if not _HIDES[s] & set(colors)]
 
 
-def _calm(settings: list[str], step: int) -> Scene:
+def _calm(settings: list[str], step: int, number: int) -> Scene:
     """What is around the neighbour number ``step``: nothing, a setting, or a photo's frame."""
     if step % 2:
         return Scene((), setting=settings[0])
-    return Scene((), medium=PHOTOS[step % 4] if step == 2 else "")
+    return Scene((), medium=PHOTOS[number % 4] if step == 2 else "")
 
 
 def _neighbours(name: str, number: int) -> Iterator[str]:

@@ -38,7 +38,9 @@ class Subject:
                 return f"{count} {tint}{OBJECTS[self.name].plural}"
             return article(tint + self.word)
         if self.kind == "character":
-            return self.word if self.word == self.name and self.name != "robot" else article("robot")
+            return (
+                self.word if self.word == self.name and self.name != "robot" else article("robot")
+            )
         if self.kind == "person":
             return lead + self.word
         if self.kind == "role":

@@ -43,7 +43,9 @@ class Pen:
         box = self._xy(cx - r, cy - r, cx + r, cy + r)
         self.draw.ellipse(box, outline=color, width=self._width(width))
 
-    def rect(self, x0: float, y0: float, x1: float, y1: float, fill: RGB, corner: float = 0) -> None:
+    def rect(
+        self, x0: float, y0: float, x1: float, y1: float, fill: RGB, corner: float = 0
+    ) -> None:
         self.draw.rounded_rectangle(
             self._xy(x0, y0, x1, y1), radius=corner * self.radius, fill=fill
         )
@@ -57,7 +59,11 @@ class Pen:
         self.draw.line(flat, fill=color, width=self._width(width), joint="curve")
 
     def arc(
-        self, box: tuple[float, float, float, float], start: float, end: float, color: RGB,
+        self,
+        box: tuple[float, float, float, float],
+        start: float,
+        end: float,
+        color: RGB,
         width: float,
     ) -> None:
         self.draw.arc(self._xy(*box), start, end, fill=color, width=self._width(width))

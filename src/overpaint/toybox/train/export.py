@@ -41,9 +41,7 @@ def export(run: Run) -> None:
         text_encoder=text_encoder(clip),
         tokenizer=Captions(run).tokenizer,
         unet=UNet2DConditionModel.from_pretrained(run.path("unet")),
-        scheduler=DDIMScheduler(
-            **NOISE, clip_sample=False, set_alpha_to_one=False, steps_offset=1
-        ),
+        scheduler=DDIMScheduler(**NOISE, clip_sample=False, set_alpha_to_one=False, steps_offset=1),
         safety_checker=None,
         feature_extractor=None,
         requires_safety_checker=False,

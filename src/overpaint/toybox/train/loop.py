@@ -109,9 +109,7 @@ def train(
     run = Running(module, optimizer, average)
     run.load(checkpoint)
     device = params[0].device.type
-    cast = (
-        torch.autocast(device, torch.bfloat16) if settings.bfloat16 else contextlib.nullcontext()
-    )
+    cast = torch.autocast(device, torch.bfloat16) if settings.bfloat16 else contextlib.nullcontext()
     columns = (
         TextColumn("{task.description}"),
         BarColumn(),

@@ -24,7 +24,9 @@ def sample(
     )
     solver.set_timesteps(steps)
     shape = (1, unet.config.in_channels, 8, 8)
-    noise = torch.cat([torch.randn(shape, generator=torch.Generator().manual_seed(s)) for s in seeds])
+    noise = torch.cat(
+        [torch.randn(shape, generator=torch.Generator().manual_seed(s)) for s in seeds]
+    )
     z = noise.repeat(len(text), 1, 1, 1).to(text.device)
     condition = torch.cat([empty.expand(len(z), -1, -1), text.repeat_interleave(len(seeds), 0)])
     for t in solver.timesteps:

@@ -34,9 +34,7 @@ class SubjectCaptions(Captions):
         encoded = self.tokenizer(self.run.captions, return_offsets_mapping=True)
         return [
             _subject_numbers(caption, offsets)
-            for caption, offsets in zip(
-                self.run.captions, encoded["offset_mapping"], strict=True
-            )
+            for caption, offsets in zip(self.run.captions, encoded["offset_mapping"], strict=True)
         ]
 
     def subject_masks(self, index: np.ndarray, length: int) -> tuple[torch.Tensor, torch.Tensor]:
