@@ -42,7 +42,7 @@ def make_sd1() -> Callable[..., Model]:
         from diffusers import StableDiffusionPipeline
 
         parts = {"text_encoder": _text_encoder(), "tokenizer": _tokenizer(), **_painter()}
-        extras = {"safety_checker": None, "feature_extractor": None}
+        extras: dict[str, Any] = {"safety_checker": None, "feature_extractor": None}
         with silence():
             pipeline = StableDiffusionPipeline(**parts, **extras, requires_safety_checker=False)
         return load(pipeline)
@@ -138,13 +138,12 @@ def _painter(text_width: int = WIDTH, **more: Any) -> dict[str, Any]:
         norm_num_groups=8,
         **more,
     )
-    vae = AutoencoderKL(
-        block_out_channels=(8, 8),
-        down_block_types=("DownEncoderBlock2D",) * 2,
-        up_block_types=("UpDecoderBlock2D",) * 2,
-        norm_num_groups=4,
-        sample_size=32,
-    )
+    vae_shape: dict[str, Any] = {
+        "block_out_channels": (8, 8),
+        "down_block_types": ("DownEncoderBlock2D",) * 2,
+        "up_block_types": ("UpDecoderBlock2D",) * 2,
+    }
+    vae = AutoencoderKL(**vae_shape, norm_num_groups=4, sample_size=32)
     scheduler = DDIMScheduler(
         beta_start=0.00085,
         beta_end=0.012,

@@ -74,12 +74,13 @@ def test_layers_are_in_the_order_of_the_forward_pass(sd1: Model) -> None:
 def test_sdxl_has_seventy_layers() -> None:
     from diffusers import UNet2DConditionModel
 
+    depths: Any = (1, 2, 10)
     with torch.device("meta"):
         unet = UNet2DConditionModel(
             block_out_channels=(32, 64, 128),
             down_block_types=("DownBlock2D", "CrossAttnDownBlock2D", "CrossAttnDownBlock2D"),
             up_block_types=("CrossAttnUpBlock2D", "CrossAttnUpBlock2D", "UpBlock2D"),
-            transformer_layers_per_block=(1, 2, 10),
+            transformer_layers_per_block=depths,
             attention_head_dim=8,
         )
     model = with_denoiser(unet, SDXL)
