@@ -33,7 +33,7 @@ def test_star_import_gives_about_twenty_names() -> None:
 
 def test_unknown_name_is_an_attribute_error() -> None:
     with pytest.raises(AttributeError, match="no attribute 'nonsense'"):
-        _ = overpaint.nonsense  # pyright: ignore[reportAttributeAccessIssue]
+        _ = overpaint.nonsense
 
 
 def test_import_loads_no_library_and_touches_no_file() -> None:
