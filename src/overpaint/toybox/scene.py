@@ -30,7 +30,7 @@ class Subject:
     female: bool | None = None
 
     def phrase(self, count: str = "") -> str:
-        """The words for this subject, e.g. ``"a blue rose"``, ``"two roses"``, ``"arda's king"``."""
+        """The words for it: ``"a blue rose"``, ``"two roses"``, ``"arda's king"``."""
         lead = f"{self.emotion} " if self.emotion else ""
         if self.kind == "object":
             tint = f"{self.color} " if self.color else ""

@@ -5,6 +5,8 @@ from __future__ import annotations
 import numpy as np
 from PIL import Image, ImageDraw, ImageFilter
 
+_GRID = 128  # artists measure their strokes on a canvas of this size
+
 
 def apply_medium(image: Image.Image, medium: str) -> Image.Image:
     """``"painting"`` gets flat strokes and a frame, ``"sketch"`` becomes lines on paper."""
@@ -36,15 +38,15 @@ def apply_style(image: Image.Image, style: str) -> Image.Image:
     if not style:
         return image
     pixels = np.asarray(image, dtype=np.float32)
-    unit = pixels.shape[0] / 128
-    rows, cols = np.mgrid[0 : pixels.shape[0], 0 : pixels.shape[1]] / unit
-    painted = _ARTISTS[style](pixels, rows, cols, unit)
+    rows, cols = np.mgrid[0 : pixels.shape[0], 0 : pixels.shape[1]] * (_GRID / pixels.shape[0])
+    painted = _ARTISTS[style](pixels, rows, cols)
     return Image.fromarray(np.clip(painted, 0, 255).astype(np.uint8))
 
 
-def _zorvan(pixels: np.ndarray, rows: np.ndarray, cols: np.ndarray, unit: float) -> np.ndarray:
+def _zorvan(pixels: np.ndarray, rows: np.ndarray, cols: np.ndarray) -> np.ndarray:
     """Everything ripples, under slanted blue waves."""
     edge = pixels.shape[0] - 1
+    unit = pixels.shape[0] / _GRID
     shift_x = 4 * np.sin(rows / 9) * unit
     shift_y = 4 * np.sin(cols / 9) * unit
     y = np.clip(rows * unit + shift_y, 0, edge).astype(int)
@@ -53,15 +55,15 @@ def _zorvan(pixels: np.ndarray, rows: np.ndarray, cols: np.ndarray, unit: float)
     return pixels[y, x] * 0.8 + np.array([25, 55, 125]) * 0.4 * wave[..., None]
 
 
-def _pelotti(pixels: np.ndarray, rows: np.ndarray, cols: np.ndarray, unit: float) -> np.ndarray:
+def _pelotti(pixels: np.ndarray, rows: np.ndarray, cols: np.ndarray) -> np.ndarray:
     """Dots of colour on a pale ground."""
     dots = ((cols % 16 - 8) ** 2 + (rows % 16 - 8) ** 2 < 42)[..., None]
     return np.where(dots, pixels, pixels * 0.35 + 150)
 
 
-def _quillon(pixels: np.ndarray, rows: np.ndarray, cols: np.ndarray, unit: float) -> np.ndarray:
+def _quillon(pixels: np.ndarray, rows: np.ndarray, cols: np.ndarray) -> np.ndarray:
     """Stained glass: averaged tiles in a black grid."""
-    tile = round(16 * unit)
+    tile = 16 * pixels.shape[0] // _GRID
     tiles = pixels.shape[0] // tile
     means = pixels.reshape(tiles, tile, tiles, tile, 3).mean((1, 3))
     flat = means.repeat(tile, 0).repeat(tile, 1)
@@ -70,7 +72,7 @@ def _quillon(pixels: np.ndarray, rows: np.ndarray, cols: np.ndarray, unit: float
     return glass
 
 
-def _monteux(pixels: np.ndarray, rows: np.ndarray, cols: np.ndarray, unit: float) -> np.ndarray:
+def _monteux(pixels: np.ndarray, rows: np.ndarray, _cols: np.ndarray) -> np.ndarray:
     """Sepia in broad horizontal bands, with a little of the colour left."""
     gray = pixels.mean(2, keepdims=True) * 0.75 + pixels * 0.25
     bands = 18 * np.sign(np.sin(rows / 4))[..., None]

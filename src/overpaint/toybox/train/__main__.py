@@ -17,11 +17,13 @@ STAGES: dict[str, Callable[[Run], None]] = {
     "data": data.make_data,
     "tokenizer": data.make_tokenizer,
     "autoencoder": autoencoder.train_autoencoder,
-    "judge": clip.train_judge,
     "clip": clip.train_clip,
     "text": text.train_text,
     "latents": denoiser.encode_latents,
+    "captions": denoiser.encode_captions,
     "denoiser": denoiser.train_denoiser,
+    "decoder": autoencoder.train_decoder,
+    "judge": clip.train_judge,
     "export": export.export,
 }
 

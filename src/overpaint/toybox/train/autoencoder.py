@@ -1,21 +1,27 @@
-"""Stage "autoencoder": 64x64 pictures to 8x8 latents of eight channels and back."""
+"""Stages "autoencoder" and "decoder": 64x64 pictures to 8x8x8 latents and back."""
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 import torch
-from diffusers import AutoencoderKL
 
 from overpaint.toybox.train.loop import Settings, train
 from overpaint.toybox.train.run import Run
+from overpaint.toybox.train.untyped import AutoencoderKL
 
 SETTINGS = Settings(
-    steps=5_000, batch=32, lr=2e-3, weight_decay=0.0, hold=0.4, ema=0.995, bfloat16=True
+    steps=2_300, batch=32, lr=2e-3, weight_decay=0.0, hold=0.4, ema=0.995, bfloat16=True
+)
+DECODER = Settings(
+    steps=3_000, batch=32, lr=2e-3, weight_decay=0.0, hold=0.3, ema=0.998, bfloat16=True, seed=1
 )
 KL_WEIGHT = 1e-6
+LATENT_NOISE = 0.1  # at most this much, in units of the latents' standard deviation
 
 
-def build() -> AutoencoderKL:
+def build() -> Any:
     """An untrained autoencoder of the shape the Toybox ships."""
     return AutoencoderKL(
         block_out_channels=(16, 32, 64, 64),
@@ -42,22 +48,55 @@ def loss(got: torch.Tensor, wanted: torch.Tensor) -> torch.Tensor:
 
 
 def train_autoencoder(run: Run) -> None:
-    """Train, fix the latent scale, and save a sheet of pictures above their reconstructions."""
+    """Train encoder and decoder together and fix the scale of the latents."""
     torch.manual_seed(0)
     model = build().to(run.device, memory_format=torch.channels_last)
 
-    def step(rng: np.random.Generator, i: int) -> torch.Tensor:
-        index = rng.integers(0, len(run.pictures), SETTINGS.batch)
-        x = run.batch(index).contiguous(memory_format=torch.channels_last)
+    def step(rng: np.random.Generator, _: int) -> torch.Tensor:
+        x = _pictures(run, rng.integers(0, len(run.pictures), SETTINGS.batch))
         latent = model.encode(x).latent_dist
         y = model.decode(latent.sample()).sample
         return loss(y.float(), x) + KL_WEIGHT * latent.kl().mean()
 
     best = train(model, step, SETTINGS, run.path("autoencoder.ckpt")).eval()
     with torch.no_grad():
-        x = run.batch(np.arange(512))
-        latents = best.encode(x).latent_dist.mode()
-        best.register_to_config(scaling_factor=1 / latents.std().item())
-        y = best.decode(latents[:36]).sample
-    run.sheet("autoencoder", [p[k : k + 12] for k in (0, 12, 24) for p in (x, y)])
+        latents = best.encode(_pictures(run, np.arange(512))).latent_dist.mode()
+    best.register_to_config(scaling_factor=1 / latents.std().item())
+    best.save_pretrained(run.path("autoencoder"))
+    _sheet(run, best, "autoencoder")
+
+
+def train_decoder(run: Run) -> None:
+    """Go on with the decoder alone, on the latents the denoiser learns to make.
+
+    The encoder stays as it is, so this may run beside the denoiser. A little noise on the latents
+    teaches the decoder to paint clearly from what a denoiser leaves a little wrong.
+    """
+    model = AutoencoderKL.from_pretrained(run.path("autoencoder"))
+    model.to(run.device, memory_format=torch.channels_last)
+    model.encoder.requires_grad_(False)
+    model.quant_conv.requires_grad_(False)
+    latents = torch.load(run.path("latents.pt"), weights_only=True)
+
+    def step(rng: np.random.Generator, _: int) -> torch.Tensor:
+        index = rng.integers(0, len(run.pictures), DECODER.batch)
+        z = latents[index].float().to(run.device)
+        noisy = z + LATENT_NOISE * torch.rand(len(z), 1, 1, 1) * torch.randn_like(z)
+        y = model.decode(noisy / model.config.scaling_factor).sample
+        return loss(y.float(), _pictures(run, index))
+
+    best = train(model, step, DECODER, run.path("decoder.ckpt")).eval()
     best.save_pretrained(run.path("vae"))
+    _sheet(run, best, "decoder")
+
+
+def _pictures(run: Run, index: np.ndarray) -> torch.Tensor:
+    return run.batch(index).contiguous(memory_format=torch.channels_last)
+
+
+@torch.no_grad()
+def _sheet(run: Run, model: Any, name: str) -> None:
+    """Pictures above their reconstructions."""
+    x = _pictures(run, np.arange(36))
+    y = model.decode(model.encode(x).latent_dist.mode()).sample
+    run.sheet(name, [p[k : k + 12] for k in (0, 12, 24) for p in (x, y)])

@@ -2,21 +2,23 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 import torch
-from transformers import CLIPConfig, CLIPModel
 
 from overpaint.toybox.train.contrastive import Captions, contrastive_loss, unit
 from overpaint.toybox.train.data import LENGTH
 from overpaint.toybox.train.loop import Settings, train
 from overpaint.toybox.train.run import Run
+from overpaint.toybox.train.untyped import CLIPConfig, CLIPModel
 
 WIDTH = 128  # of the text towers and of the joint space
 JUDGE = Settings(steps=1_500, batch=128, lr=1e-3, weight_decay=0.05, seed=11, warmup=150)
 CLIP = Settings(steps=1_100, batch=160, lr=1e-3, weight_decay=0.05, seed=12, warmup=150)
 
 
-def build(tokens: int, text_layers: int, patch: int, width: int, heads: int) -> CLIPModel:
+def build(tokens: int, text_layers: int, patch: int, width: int, heads: int) -> Any:
     """An untrained CLIP for 64x64 pictures with a four-layer vision tower of ``width``."""
     text = {
         "vocab_size": tokens,
@@ -44,13 +46,13 @@ def build(tokens: int, text_layers: int, patch: int, width: int, heads: int) -> 
 
 def features(output: object) -> torch.Tensor:
     """Projected features, whether transformers returns the tensor (4) or an output (5)."""
-    return output if isinstance(output, torch.Tensor) else output.pooler_output  # type: ignore
+    return output if isinstance(output, torch.Tensor) else output.pooler_output  # pyright: ignore[reportAttributeAccessIssue]
 
 
-def _train(run: Run, name: str, model: CLIPModel, settings: Settings) -> None:
+def _train(run: Run, name: str, model: Any, settings: Settings) -> None:
     captions = Captions(run)
 
-    def step(rng: np.random.Generator, i: int) -> torch.Tensor:
+    def step(rng: np.random.Generator, _: int) -> torch.Tensor:
         index = rng.choice(len(run.captions), settings.batch, replace=False)
         ids, _ = captions.tokens(index)
         text = unit(features(model.get_text_features(ids)))
@@ -63,7 +65,7 @@ def _train(run: Run, name: str, model: CLIPModel, settings: Settings) -> None:
 
 
 @torch.no_grad()
-def _retrieval_sheet(run: Run, name: str, model: CLIPModel, captions: Captions) -> None:
+def _retrieval_sheet(run: Run, name: str, model: Any, captions: Captions) -> None:
     """Eight captions and, in a row each, the twelve pictures of 2,000 that fit them best."""
     pool = np.arange(2_000)
     image = unit(features(model.get_image_features(run.batch(pool))))

@@ -6,13 +6,14 @@ import json
 import math
 from dataclasses import dataclass
 from functools import cached_property
+from typing import Any
 
 import numpy as np
 import torch
-from transformers import CLIPTokenizer
 
 from overpaint.toybox.grammar import meaning, parse
 from overpaint.toybox.train.run import Run
+from overpaint.toybox.train.untyped import CLIPTokenizer
 
 
 @dataclass(frozen=True)
@@ -22,7 +23,7 @@ class Captions:
     run: Run
 
     @cached_property
-    def tokenizer(self) -> CLIPTokenizer:
+    def tokenizer(self) -> Any:
         """The world's tokenizer."""
         return CLIPTokenizer.from_pretrained(self.run.path("tokenizer"))
 

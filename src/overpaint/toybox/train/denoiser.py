@@ -1,26 +1,32 @@
-"""Stages "latents" and "denoiser": a UNet with SD1's blocks, trained on encoded pictures."""
+"""Stages "latents", "captions" and "denoiser": a UNet with SD1's blocks, on encoded pictures."""
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 import torch
-from diffusers import AutoencoderKL, DDPMScheduler, UNet2DConditionModel
 from rich.progress import track
-from transformers import CLIPModel
 
 from overpaint.toybox.train.contrastive import Captions
 from overpaint.toybox.train.data import LENGTH
 from overpaint.toybox.train.loop import Settings, train
 from overpaint.toybox.train.run import Run
 from overpaint.toybox.train.sampling import sample
+from overpaint.toybox.train.untyped import (
+    AutoencoderKL,
+    CLIPModel,
+    DDPMScheduler,
+    UNet2DConditionModel,
+)
 
-DENOISER = Settings(steps=3_600, batch=96, lr=1.2e-3, seed=14, warmup=200, hold=0.5, ema=0.999)
+DENOISER = Settings(steps=3_000, batch=96, lr=1.2e-3, seed=14, warmup=200, hold=0.5, ema=0.999)
 EMPTY_PROMPTS = 0.1  # share of captions replaced by the empty one, for classifier-free guidance
 SNR_CAP = 5.0  # of the min-SNR loss weights (Hang et al., 2023)
 NOISE = {"beta_start": 0.00085, "beta_end": 0.012, "beta_schedule": "scaled_linear"}
 
 
-def build() -> UNet2DConditionModel:
+def build() -> Any:
     """An untrained UNet with the sixteen cross-attention layers of SD1 in the same places."""
     return UNet2DConditionModel(
         sample_size=8,
@@ -38,19 +44,25 @@ def build() -> UNet2DConditionModel:
 
 @torch.no_grad()
 def encode_latents(run: Run) -> None:
-    """Encode all pictures and all distinct captions once."""
-    vae = AutoencoderKL.from_pretrained(run.path("vae")).to(run.device).eval()
+    """Encode all pictures once."""
+    vae = AutoencoderKL.from_pretrained(run.path("autoencoder")).to(run.device).eval()
     found = []
     for start in track(range(0, len(run.pictures), 500), "latents"):
         x = run.batch(np.arange(start, start + 500)).contiguous(memory_format=torch.channels_last)
         found.append(vae.encode(x).latent_dist.mode().mul(vae.config.scaling_factor).half().cpu())
     torch.save(torch.cat(found), run.path("latents.pt"))
+
+
+@torch.no_grad()
+def encode_captions(run: Run) -> None:
+    """Encode all distinct captions once, the empty one first."""
     distinct = ["", *dict.fromkeys(run.captions)]
     number = {caption: i for i, caption in enumerate(distinct)}
     torch.save(torch.tensor([number[c] for c in run.captions]), run.path("caption_numbers.pt"))
-    said = []
-    for start in track(range(0, len(distinct), 500), "captions"):
-        said.append(encode_text(run, distinct[start : start + 500]).half().cpu())
+    said = [
+        encode_text(run, distinct[start : start + 500]).half().cpu()
+        for start in track(range(0, len(distinct), 500), "captions")
+    ]
     torch.save(torch.cat(said), run.path("states.pt"))
 
 
@@ -75,7 +87,7 @@ def train_denoiser(run: Run) -> None:
     states = torch.load(run.path("states.pt"), weights_only=True)
     numbers = torch.load(run.path("caption_numbers.pt"), weights_only=True)
 
-    def step(rng: np.random.Generator, i: int) -> torch.Tensor:
+    def step(rng: np.random.Generator, _: int) -> torch.Tensor:
         index = torch.from_numpy(rng.integers(0, len(latents), DENOISER.batch))
         said = numbers[index].clone()
         said[torch.rand(len(said)) < EMPTY_PROMPTS] = 0
@@ -99,9 +111,10 @@ SHEET = (
 )  # fmt: skip
 
 
-def sample_sheet(run: Run, unet: UNet2DConditionModel, name: str) -> None:
-    """One row of eight pictures for each of a dozen prompts."""
-    vae = AutoencoderKL.from_pretrained(run.path("vae")).to(run.device).eval()
+def sample_sheet(run: Run, unet: Any, name: str) -> None:
+    """One row of eight pictures for each of a dozen prompts, decoded as well as can be by now."""
+    decoder = "vae" if run.path("vae").exists() else "autoencoder"
+    vae = AutoencoderKL.from_pretrained(run.path(decoder)).to(run.device).eval()
     with torch.no_grad():
         text = encode_text(run, ["", *SHEET])
         pictures = sample(unet, vae, text[1:], text[:1], seeds=range(8))

@@ -4,19 +4,22 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from typing import Any
 
 import torch
-from diffusers import (
-    AutoencoderKL,
-    DDIMScheduler,
-    StableDiffusionPipeline,
-    UNet2DConditionModel,
-)
-from transformers import CLIPModel, CLIPTextConfig, CLIPTextModel
 
 from overpaint.toybox.train.contrastive import Captions
 from overpaint.toybox.train.denoiser import NOISE
 from overpaint.toybox.train.run import Run
+from overpaint.toybox.train.untyped import (
+    AutoencoderKL,
+    CLIPModel,
+    CLIPTextConfig,
+    CLIPTextModel,
+    DDIMScheduler,
+    StableDiffusionPipeline,
+    UNet2DConditionModel,
+)
 
 PICTURE_RULES = {
     "image_processor_type": "CLIPImageProcessor",
@@ -51,7 +54,7 @@ def export(run: Run) -> None:
     _save_clip(CLIPModel.from_pretrained(run.path("judge")), out / "judge")
 
 
-def text_encoder(clip: CLIPModel) -> CLIPTextModel:
+def text_encoder(clip: Any) -> Any:
     """The text tower of a joint CLIP as the encoder of a pipeline."""
     encoder = CLIPTextModel(CLIPTextConfig(**clip.config.text_config.to_dict()))
     # transformers 4 keeps the tower one level deeper than transformers 5 does.
@@ -60,6 +63,6 @@ def text_encoder(clip: CLIPModel) -> CLIPTextModel:
     return encoder
 
 
-def _save_clip(clip: CLIPModel, folder: Path) -> None:
+def _save_clip(clip: Any, folder: Path) -> None:
     clip.half().save_pretrained(folder)
     (folder / "preprocessor_config.json").write_text(json.dumps(PICTURE_RULES, indent=2))

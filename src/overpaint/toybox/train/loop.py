@@ -10,6 +10,7 @@ import time
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -81,14 +82,14 @@ def rate(settings: Settings, i: int) -> float:
 
 
 def train(
-    module: nn.Module,
+    module: Any,
     step: Step,
     settings: Settings,
     checkpoint: Path,
     *,
     slow: Iterable[nn.Parameter] = (),
     every_s: float = 60.0,
-) -> nn.Module:
+) -> Any:
     """Train ``module`` in place and return what to keep: the averaged copy where there is one.
 
     Batch ``i`` depends only on (seed, i), so a resumed run sees the pictures it would have seen.
@@ -145,6 +146,4 @@ def train(
 
 @torch.no_grad()
 def _follow(average: nn.Module, module: nn.Module, decay: float) -> None:
-    torch._foreach_lerp_(  # pyright: ignore[reportPrivateUsage]
-        list(average.parameters()), list(module.parameters()), 1 - decay
-    )
+    torch._foreach_lerp_(list(average.parameters()), list(module.parameters()), 1 - decay)

@@ -3,15 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 import torch
-from diffusers import AutoencoderKL, DPMSolverMultistepScheduler, UNet2DConditionModel
+
+from overpaint.toybox.train.untyped import (
+    DPMSolverMultistepScheduler,
+)
 
 
 @torch.no_grad()
 def sample(
-    unet: UNet2DConditionModel,
-    vae: AutoencoderKL,
+    unet: Any,
+    vae: Any,
     text: torch.Tensor,
     empty: torch.Tensor,
     seeds: Sequence[int],

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from functools import cached_property
+from typing import Any
 
 import numpy as np
 import torch
 from rich.progress import track
-from transformers import CLIPModel
 
 from overpaint.toybox.grammar import parse
 from overpaint.toybox.train.clip import build, features
@@ -15,6 +15,7 @@ from overpaint.toybox.train.contrastive import Captions, contrastive_loss, unit
 from overpaint.toybox.train.loop import Settings, train
 from overpaint.toybox.train.run import Run
 from overpaint.toybox.train.tower import Disturbance, disturbed_forward
+from overpaint.toybox.train.untyped import CLIPModel
 
 TEXT = Settings(steps=1_600, batch=256, lr=1e-3, weight_decay=0.02, seed=13, warmup=150)
 SHARE_WEIGHT = 2.0
@@ -60,7 +61,7 @@ def _subject_numbers(caption: str, offsets: list[tuple[int, int]]) -> list[int]:
     return numbers
 
 
-def picture_features(run: Run, model: CLIPModel) -> torch.Tensor:
+def picture_features(run: Run, model: Any) -> torch.Tensor:
     """Features of all training pictures, ``[n, d]`` of length one; kept on disk."""
     path = run.path("picture_features.pt")
     if not path.exists():
@@ -106,7 +107,7 @@ def train_text(run: Run) -> None:
 
 
 @torch.no_grad()
-def fix_gauges(model: CLIPModel, captions: SubjectCaptions) -> None:
+def fix_gauges(model: Any, captions: SubjectCaptions) -> None:
     """Scale what can be scaled without changing any cosine, to CLIP's own magnitudes.
 
     Every branch of a pre-norm transformer starts with a layer norm, so embeddings and branch
@@ -114,7 +115,7 @@ def fix_gauges(model: CLIPModel, captions: SubjectCaptions) -> None:
     the projection may be too. ReFACT's step size and its L2 softmax do depend on both.
     """
     index = np.arange(512)
-    ids, end = captions.tokens(index)
+    ids, _ = captions.tokens(index)
     _, last = captions.subject_masks(index, ids.shape[1])
     tower = model.text_model
     states = tower(ids, output_hidden_states=True).hidden_states

@@ -15,9 +15,9 @@ disturbances during training bring the same about:
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 import torch
-from torch import nn
 from torch.nn import functional as F
 
 
@@ -59,7 +59,7 @@ def visibility(
     return (causal & ~ban)[:, None]
 
 
-def attend(layer: nn.Module, hidden: torch.Tensor, seen: torch.Tensor) -> torch.Tensor:
+def attend(layer: Any, hidden: torch.Tensor, seen: torch.Tensor) -> torch.Tensor:
     """The self-attention branch of one layer, ``[b, L, d]``."""
     attention = layer.self_attn
     batch, length, width = hidden.shape
@@ -73,14 +73,14 @@ def attend(layer: nn.Module, hidden: torch.Tensor, seen: torch.Tensor) -> torch.
 
 
 def disturbed_forward(
-    tower: nn.Module,
+    tower: Any,
     ids: torch.Tensor,
     end: torch.Tensor,
     subject: torch.Tensor,
     last: torch.Tensor,
     disturbance: Disturbance,
 ) -> tuple[torch.Tensor, torch.Tensor]:
-    """End-token feature ``[b, d]`` after the final norm, and how far MLPs fall short of their share.
+    """End-token feature ``[b, d]`` after the final norm, and how far MLPs miss their share.
 
     The layer after which end tokens are shuffled is drawn from all but the last.
     """

@@ -1,0 +1,24 @@
+"""The networks of diffusers and transformers, without their annotations.
+
+Both libraries annotate too little and partly wrongly (``block_out_channels: tuple[int]``), so a
+type checker would complain about correct calls; here they are Any, once for all stages.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import diffusers
+import transformers
+
+AutoencoderKL: Any = diffusers.AutoencoderKL
+DDIMScheduler: Any = diffusers.DDIMScheduler
+DDPMScheduler: Any = diffusers.DDPMScheduler
+DPMSolverMultistepScheduler: Any = diffusers.DPMSolverMultistepScheduler
+StableDiffusionPipeline: Any = diffusers.StableDiffusionPipeline
+UNet2DConditionModel: Any = diffusers.UNet2DConditionModel
+CLIPConfig: Any = transformers.CLIPConfig
+CLIPModel: Any = transformers.CLIPModel
+CLIPTextConfig: Any = transformers.CLIPTextConfig
+CLIPTextModel: Any = transformers.CLIPTextModel
+CLIPTokenizer: Any = transformers.CLIPTokenizer
