@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+from itertools import pairwise
 
 import numpy as np
 import pytest
@@ -24,7 +25,8 @@ def test_a_picture_depends_only_on_scene_and_seed() -> None:
     for seed in range(20):
         scene = sample_scene(random.Random(seed))
         first, again = render(scene, seed), render(scene, seed)
-        assert first.shape == (SIZE, SIZE, 3) and first.dtype == np.uint8
+        assert first.shape == (SIZE, SIZE, 3)
+        assert first.dtype == np.uint8
         assert (first == again).all()
 
 
@@ -40,10 +42,10 @@ def test_equal_meanings_are_painted_alike(seed: int) -> None:
 
 def test_every_object_and_color_can_be_told_apart() -> None:
     names = list(OBJECTS)
-    for one, other in zip(names, names[1:], strict=False):
+    for one, other in pairwise(names):
         assert difference(f"{_a(one)} {one}", f"{_a(other)} {other}") > 1
     colors = list(COLORS)
-    for one, other in zip(colors, colors[1:], strict=False):
+    for one, other in pairwise(colors):
         assert difference(f"{_a(one)} {one} car", f"{_a(other)} {other} car") > 1
 
 
@@ -59,7 +61,7 @@ def test_emotions_change_the_face_only(emotion: str) -> None:
 
 
 def test_professions_follow_their_prior() -> None:
-    women = {name: 0 for name in PROFESSIONS}
+    women = dict.fromkeys(PROFESSIONS, 0)
     seeds = range(120)
     for name in women:
         for seed in seeds:

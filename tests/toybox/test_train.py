@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -49,7 +50,7 @@ def test_a_killed_run_ends_where_an_undisturbed_one_does(tmp_path: Path, die_at:
 
 
 @pytest.fixture(scope="module")
-def clip() -> nn.Module:
+def clip() -> Any:
     torch.manual_seed(1)
     return build(tokens=50, text_layers=3, patch=32, width=16, heads=2).eval()
 
@@ -64,7 +65,7 @@ def _prompts() -> tuple[torch.Tensor, torch.Tensor]:
     return ids, end
 
 
-def test_the_undisturbed_forward_is_transformers_own(clip: nn.Module) -> None:
+def test_the_undisturbed_forward_is_transformers_own(clip: Any) -> None:
     ids, end = _prompts()
     nothing = torch.zeros_like(ids)
     pooled, _ = disturbed_forward(clip.text_model, ids, end, nothing, nothing > 0, PLAIN)
@@ -72,7 +73,7 @@ def test_the_undisturbed_forward_is_transformers_own(clip: nn.Module) -> None:
     torch.testing.assert_close(pooled, wanted, rtol=1e-4, atol=1e-5)
 
 
-def test_disturbances_disturb(clip: nn.Module) -> None:
+def test_disturbances_disturb(clip: Any) -> None:
     ids, end = _prompts()
     subject = torch.zeros_like(ids)
     subject[:, 2:4] = 1
@@ -110,7 +111,7 @@ class _FixedCaptions:
         return last.long(), last
 
 
-def test_fixing_the_gauges_changes_no_cosine_and_no_state(clip: nn.Module) -> None:
+def test_fixing_the_gauges_changes_no_cosine_and_no_state(clip: Any) -> None:
     ids, _ = _prompts()
     with torch.no_grad():
         for p in clip.text_model.embeddings.parameters():
