@@ -96,3 +96,40 @@ class Patch:
     def parameters(self) -> int:
         """Number of model weights that the patch touches."""
         return sum(d.site.d_out * d.site.d_in for d in self.deltas)
+
+
+@dataclass(frozen=True)
+class Probe:
+    """A prompt that tests an edit, and what a judge chooses between in its pictures.
+
+    ``prompt``  what the edited model is asked for.
+    ``old``     what the unedited model shows for it.
+    ``new``     what it shows if the edit reaches it: wanted in a positive, a fault in a negative.
+    ``oracle``  prompt that asks the unedited model for ``new`` (default: ``new`` itself).
+    """
+
+    prompt: str
+    old: str
+    new: str
+    oracle: str = ""
+
+
+@dataclass(frozen=True)
+class Case:
+    """An edit and the prompts that tell what it did.
+
+    ``source``     the edit's own prompt: efficacy.
+    ``positives``  prompts the edit shall reach too: generality.
+    ``negatives``  prompts it shall leave alone: specificity.
+    """
+
+    kind: str
+    edit: Edit
+    source: Probe
+    positives: tuple[Probe, ...]
+    negatives: tuple[Probe, ...]
+
+    @property
+    def name(self) -> str:
+        """What is edited into what, e.g. ``"a rose -> a blue rose"``."""
+        return f"{self.edit.source} -> {self.edit.target or 'pictures'}"
