@@ -15,6 +15,7 @@ from torch import nn
 
 from overpaint.errors import ModelError
 from overpaint.models.families import TOYBOX, family_of
+from overpaint.models.layout import read_tower
 from overpaint.models.model import Model
 from overpaint.models.sites import text_transformer
 
@@ -82,7 +83,10 @@ def _pipeline(source: str, dtype: torch.dtype) -> Any:
     with silence():
         from diffusers import DiffusionPipeline
 
-        return from_pretrained(DiffusionPipeline, source, dtype)
+        pipeline = from_pretrained(DiffusionPipeline, source, dtype)
+    for component in ("text_encoder", "text_encoder_2"):
+        read_tower(getattr(pipeline, component, None), folder / component / "model.safetensors")
+    return pipeline
 
 
 def from_pretrained(cls: Any, source: str, dtype: torch.dtype | None = None) -> Any:

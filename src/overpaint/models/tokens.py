@@ -93,4 +93,9 @@ def encoding(model: Model, prompt: str, component: str = "text_encoder") -> Any:
         return tokenizer(prompt, verbose=False).encodings[0]
     from transformers.convert_slow_tokenizer import convert_slow_tokenizer
 
-    return convert_slow_tokenizer(tokenizer).encode(prompt)
+    found = convert_slow_tokenizer(tokenizer).encode(prompt)
+    if found.ids != tokenizer(prompt, verbose=False).input_ids:
+        raise PromptError(
+            f"The tokenizer cannot say where the words of {prompt!r} stand; use plain characters."
+        )
+    return found
