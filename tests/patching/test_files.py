@@ -105,10 +105,23 @@ def test_loaded_patch_does_the_same_to_a_model(tiny: Any, patch: Patch, path: Pa
 
 
 def test_file_is_safetensors_of_kilobytes_and_names_its_maker(patch: Patch, path: Path) -> None:
-    assert len(load_file(path)) == 2 * len(patch.deltas)
+    assert len(load_file(path)) == 2 * len(patch.deltas) == 8
     assert path.stat().st_size < patch.nbytes + 4096
     assert read_patch_file(path).version == overpaint.__version__
     assert names(path.parent) == [path.name]
+
+
+def test_factor_that_sites_share_is_stored_once(patch: Patch, tmp_path: Path) -> None:
+    one, two, three, four = patch.deltas
+    shared = replace(patch, deltas=(one, replace(two, a=one.a.clone()), three, four))
+    path = save_patch(shared, tmp_path / "p")
+    assert load_file(path).keys() == {
+        "0000.a",
+        "0002.a",
+        "0003.a",
+        *(f"000{n}.b" for n in range(4)),
+    }
+    assert same(load_patch(path), shared)
 
 
 def test_sites_are_stored_without_the_layout_of_transformers(tiny: Any, tmp_path: Path) -> None:
@@ -213,8 +226,6 @@ FORGED: dict[str, Any] = {
     "got None;": lambda h, t: h.clear(),
     "'edits' is missing": lambda h, t: h.pop("edits"),
     "'config' is missing or no dict": lambda h, t: h.update(config=[1]),
-    "'0003.b' is missing": lambda h, t: t.pop("0003.b"),
-    "'extra' is one too many": lambda h, t: t.update(extra=torch.ones(1)),
     "checksum": lambda h, t: h["sites"][0].update(name="encoder.layers.1.mlp.fc2"),
     "its checksum": lambda h, t: t["0000.a"].add_(1),
 }
@@ -228,10 +239,13 @@ def test_changed_content_is_refused(path: Path, match: str) -> None:
 
 MALFORMED: dict[str, Any] = {
     "of each site": lambda h, t: h["sites"][0].pop("d_in"),
-    "d_in of each site": lambda h, t: h["sites"][0].update(d_in="6"),
+    "d_in, a of each site": lambda h, t: h["sites"][0].update(d_in="6"),
     "of each edit": lambda h, t: h["edits"][0].update(images=[]),
     "source, target": lambda h, t: h.update(edits=["a rose"]),
     r"expected factors a \[r, 7\]": lambda h, t: h["sites"][0].update(d_in=7),
+    "'0003.b' is missing": lambda h, t: t.pop("0003.b"),
+    "'0004.a' is missing|'0000.a' is one too many": lambda h, t: h["sites"][0].update(a=4),
+    "'extra' is one too many": lambda h, t: t.update(extra=torch.ones(1)),
     "float32": lambda h, t: t.update({"0000.a": t["0000.a"].half()}),
     "finite": lambda h, t: t["0000.a"].fill_(float("inf")),
 }

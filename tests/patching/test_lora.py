@@ -267,6 +267,15 @@ def test_what_loras_cannot_say_is_refused(
     assert not list(tmp_path.iterdir())
 
 
+def test_sites_may_share_a_factor(tmp_path: Path) -> None:
+    a = torch.randn(2, 6)
+    places = [site("unet", ATTENTION), site("unet", ATTENTION.replace("to_k", "to_v"))]
+    deltas = tuple(Delta(place, a, torch.randn(4, 2)) for place in places)
+    tensors = load_file(export_lora(Patch(deltas, "time", (), ""), tmp_path / "l", SD1))
+    assert len(tensors) == 6
+    assert all(torch.equal(v, a) for k, v in tensors.items() if "down.weight" in k)
+
+
 def test_empty_patch_and_unwritable_place_are_refused(tmp_path: Path) -> None:
     with pytest.raises(PatchError, match="nothing"):
         export_lora(Patch((), "m", (), ""), tmp_path / "l", SD1)

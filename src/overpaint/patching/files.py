@@ -15,7 +15,7 @@ from safetensors.torch import save
 
 from overpaint.errors import PatchError
 from overpaint.patching.atomic import write_whole
-from overpaint.patching.record import decode, decode_header, encode
+from overpaint.patching.record import Record, decode, encode
 from overpaint.types import Patch
 
 _KEY = "overpaint_patch"  # one key only: safetensors writes several in random order
@@ -71,7 +71,7 @@ def _read(path: str | os.PathLike[str], name: str) -> PatchFile:
     if Path(path).is_dir():
         raise PatchError(f"expected a patch file, got the folder {name}; name a file in it")
     with safe_open(path, framework="pt") as file:
-        keys = list(file.keys())
+        keys = file.keys()
         text = (file.metadata() or {}).get(_KEY)
         if text is None:
             raise PatchError(
@@ -79,9 +79,9 @@ def _read(path: str | os.PathLike[str], name: str) -> PatchFile:
                 "model?); name a file written by save_patch"
             )
         try:
-            header = decode_header(text, keys)
             # Cloned, because the tensors lie in the mapped file, which others may write to.
-            patch = decode(header, {key: file.get_tensor(key).clone() for key in keys})
+            tensors = {key: file.get_tensor(key).clone() for key in keys}
+            patch, version = decode(Record(text, tensors))
         except PatchError as error:
             raise PatchError(f"cannot use the patch file {name}: {error}") from error
-    return PatchFile(patch, header["version"])
+    return PatchFile(patch, version)

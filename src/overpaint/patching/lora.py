@@ -74,8 +74,8 @@ def export_lora(patch: Patch, path: str | os.PathLike[str], family: Family | Non
     tensors: dict[str, torch.Tensor] = {}
     for (component, name), delta in deltas.items():
         key, missing = keys[component, name], ranks[component] - delta.rank
-        tensors[f"{key}.lora_down.weight"] = pad(delta.a, (0, 0, 0, missing)).cpu().contiguous()
-        tensors[f"{key}.lora_up.weight"] = pad(delta.b, (0, missing)).cpu().contiguous()
+        tensors[f"{key}.lora_down.weight"] = pad(delta.a, (0, 0, 0, missing)).cpu().clone()
+        tensors[f"{key}.lora_up.weight"] = pad(delta.b, (0, missing)).cpu().clone()
         tensors[f"{key}.alpha"] = torch.tensor(float(ranks[component]))
     data = save(tensors, _metadata(patch, family, ranks))
     write_whole(Path(path), _ordered(data))

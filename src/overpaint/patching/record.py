@@ -2,14 +2,15 @@
 
 The text is an object with format, library version, method, config, edits, info, fingerprint, the
 sites in order (layout-free names) and a SHA-256 over all of it and the factors. The tensors are
-``{i:04d}.a [r, d_in]`` and ``{i:04d}.b [d_out, r]`` of site ``i``, float32.
+``{i:04d}.a [r, d_in]`` and ``{i:04d}.b [d_out, r]`` of site ``i``, float32; where several sites
+have the same ``a``, the first has it and the others name that site's number.
 """
 
 from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, fields, replace
 from typing import Any
 
@@ -23,6 +24,7 @@ from overpaint.types import Delta, Edit, Patch, Site
 
 FORMAT = 1
 _WORDS = tuple(f.name for f in fields(Edit) if f.name != "images")
+_SITE = {"component": str, "name": str, "d_out": int, "d_in": int, "a": int}
 _PARTS: dict[str, type] = {
     "version": str,
     "method": str,
@@ -46,11 +48,7 @@ class Record:
 def encode(patch: Patch) -> Record:
     """``patch`` as a record; :class:`PatchError` if it is damaged or holds what JSON cannot say."""
     check_patch(patch)
-    tensors = {
-        f"{i:04d}.{name}": factor.detach().cpu().contiguous().clone()
-        for i, delta in enumerate(patch.deltas)
-        for name, factor in (("a", delta.a), ("b", delta.b))
-    }
+    tensors, sites = _factors(patch.deltas)
     header = {
         "format": FORMAT,
         "version": __version__,
@@ -59,14 +57,62 @@ def encode(patch: Patch) -> Record:
         "config": dict(patch.config),
         "info": _info(patch),
         "edits": [{word: getattr(edit, word) for word in _WORDS} for edit in patch.edits],
-        "sites": [asdict(replace(d.site, name=stored_name(d.site))) for d in patch.deltas],
+        "sites": sites,
     }
     header["sha256"] = _checksum(header, tensors)
     return Record(_json(header), tensors)
 
 
-def decode_header(text: str, keys: Iterable[str]) -> dict[str, Any]:
-    """The object in ``text``, after checking its format, its parts and the tensors' names."""
+def decode(record: Record) -> tuple[Patch, str]:
+    """The patch of a record and the library version that wrote it.
+
+    Raises :class:`PatchError` if its format is unknown or anything in it is damaged.
+    """
+    header, tensors = _header(record.text), record.tensors
+    content = {part: value for part, value in header.items() if part != "sha256"}
+    if header["sha256"] != _checksum(content, tensors):
+        raise PatchError("its checksum does not agree with its content")
+    for site in header["sites"]:
+        _check_part(site, _SITE, "site")
+    for edit in header["edits"]:
+        _check_part(edit, dict.fromkeys(_WORDS, str), "edit")
+    _check_names(header["sites"], set(tensors))
+    deltas = tuple(
+        Delta(
+            Site(**{name: site[name] for name in _SITE if name != "a"}),
+            tensors[f"{site['a']:04d}.a"],
+            tensors[f"{i:04d}.b"],
+        )
+        for i, site in enumerate(header["sites"])
+    )
+    kept = {part: header[part] for part in ("method", "fingerprint", "config", "info")}
+    patch = Patch(deltas=deltas, edits=tuple(Edit(**edit) for edit in header["edits"]), **kept)
+    check_patch(patch)
+    return patch, header["version"]
+
+
+def _factors(
+    deltas: Sequence[Delta],
+) -> tuple[dict[str, torch.Tensor], list[dict[str, object]]]:
+    """Tensors and site descriptions of ``deltas``; equal ``a`` are kept once, at their first site.
+
+    Methods that read one text at every site have one ``a`` for all: half of the bytes.
+    """
+    tensors: dict[str, torch.Tensor] = {}
+    sites: list[dict[str, object]] = []
+    first: dict[tuple[torch.Size, bytes], int] = {}
+    for i, delta in enumerate(deltas):
+        owner = first.setdefault((delta.a.shape, _bytes(delta.a)), i)
+        if owner == i:
+            tensors[f"{i:04d}.a"] = _kept(delta.a)
+        tensors[f"{i:04d}.b"] = _kept(delta.b)
+        site = replace(delta.site, name=stored_name(delta.site))
+        sites.append({**asdict(site), "a": owner})
+    return tensors, sites
+
+
+def _header(text: str) -> dict[str, Any]:
+    """The object in ``text``, after checking its format and the types of its parts."""
     header = json.loads(text)
     found = header.get("format") if isinstance(header, dict) else None
     if found != FORMAT:
@@ -77,37 +123,25 @@ def decode_header(text: str, keys: Iterable[str]) -> dict[str, Any]:
     for part, kind in _PARTS.items():
         if not isinstance(header.get(part), kind):
             raise PatchError(f"its {part!r} is missing or no {kind.__name__}")
-    wanted = {f"{i:04d}.{name}" for i in range(len(header["sites"])) for name in "ab"}
-    for odd in sorted(wanted ^ set(keys)):
-        state = "missing" if odd in wanted else "one too many"
-        raise PatchError(f"it lists {len(header['sites'])} sites, and tensor {odd!r} is {state}")
     return header
 
 
-def decode(header: Mapping[str, Any], tensors: Mapping[str, torch.Tensor]) -> Patch:
-    """The patch of a header from :func:`decode_header`; :class:`PatchError` if it is damaged."""
-    content = {part: value for part, value in header.items() if part != "sha256"}
-    if header["sha256"] != _checksum(content, tensors):
-        raise PatchError("its checksum does not agree with its content")
-    sites = [_part(Site, site) for site in header["sites"]]
-    edits = [_part(Edit, edit) for edit in header["edits"]]
-    deltas = tuple(
-        Delta(site, tensors[f"{i:04d}.a"], tensors[f"{i:04d}.b"]) for i, site in enumerate(sites)
-    )
-    kept = {part: header[part] for part in ("method", "fingerprint", "config", "info")}
-    patch = Patch(deltas=deltas, edits=tuple(edits), **kept)
-    check_patch(patch)
-    return patch
+def _check_part(values: object, wanted: Mapping[str, type], what: str) -> None:
+    if isinstance(values, dict) and values.keys() == wanted.keys():  # noqa: SIM102
+        if all(type(values[name]) is kind for name, kind in wanted.items()):
+            return
+    raise PatchError(f"expected {', '.join(wanted)} of each {what}, got {values!r}")
 
 
-def _part(kind: type, values: object) -> Any:
-    """``kind(**values)``, where ``d_out`` and ``d_in`` are whole numbers and all else is words."""
-    names = _WORDS if kind is Edit else tuple(f.name for f in fields(kind))
-    if isinstance(values, dict) and set(values) == set(names):
-        wanted = {name: int if name.startswith("d_") else str for name in names}
-        if all(type(values[name]) is wanted[name] for name in names):
-            return kind(**values)
-    raise PatchError(f"expected {', '.join(names)} of each {kind.__name__.lower()}, got {values!r}")
+def _check_names(sites: Sequence[Mapping[str, Any]], found: set[str]) -> None:
+    wanted = {f"{i:04d}.b" for i in range(len(sites))} | {f"{site['a']:04d}.a" for site in sites}
+    for odd in sorted(wanted ^ found):
+        state = "missing" if odd in wanted else "one too many"
+        raise PatchError(f"it lists {len(sites)} sites, and tensor {odd!r} is {state}")
+
+
+def _kept(factor: torch.Tensor) -> torch.Tensor:
+    return factor.detach().cpu().contiguous().clone()
 
 
 def _info(patch: Patch) -> dict[str, object]:
