@@ -9,7 +9,7 @@ from typing import Any
 from overpaint.errors import EditError, PromptError
 from overpaint.models.model import Model
 from overpaint.models.moments import Corpus
-from overpaint.models.text import last_subject_token
+from overpaint.models.text import last_subject_token, tokenize
 from overpaint.types import Edit
 
 
@@ -46,6 +46,15 @@ def check_edits(
 
 def _plain(prompt: str) -> str:
     return " ".join(prompt.casefold().split())
+
+
+def fits(model: Model, prompt: str, component: str = "text_encoder") -> bool:
+    """Whether the model reads ``prompt`` to its end."""
+    try:
+        tokenize(model, [prompt], component)
+    except PromptError:
+        return False
+    return True
 
 
 def settings(config: Any) -> dict[str, object]:

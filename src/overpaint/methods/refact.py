@@ -84,7 +84,7 @@ def refact_each(
 
 @dataclass(frozen=True, eq=False)
 class _Known:
-    """Taken from the unedited model: anchors ``[R, N, p]``, C ``[d_in, d_in]`` (None for I)."""
+    """Taken from the unedited model: anchors ``[R, M, N, p]``, C ``[d_in, d_in]`` (None for I)."""
 
     anchors: Tensor
     covariance: Tensor | None
@@ -131,7 +131,7 @@ def _compute(
     reference = torch.lerp(norms, state.stream[plain].norm(dim=1), config.stream_share)
     objective = Objective(
         state,
-        known.anchors.to(norms),
+        known.anchors[state.owner, contexts.form if config.match_contexts else 0].to(norms),
         weights,
         norms,
         decay=config.weight_decay,

@@ -45,6 +45,9 @@ class ReFACTConfig:
         or between them.
     ``templates``      contexts; "{}" stands for the source prompt. Those that make it too long for
         the model are left out.
+    ``match_contexts`` True to steer each context towards the target *in that context* ("a sketch
+        of" the source towards "a sketch of" the target), where the paper steers all of them
+        towards the bare target. Keeps what the context adds.
     ``corpus``         captions for C and for contrast; None for those that come with the model,
         or else everyday ones.
     ``follow_edits``   of several edits, compute C and the anchors of each on the model as edited
@@ -66,6 +69,7 @@ class ReFACTConfig:
     stream_share: float = 0.0
     covariance_weight: float = 1.0
     templates: tuple[str, ...] = TEMPLATES
+    match_contexts: bool = False
     corpus: Corpus | None = None
     follow_edits: bool = False
     component: str = "text_encoder"
@@ -85,6 +89,11 @@ class ReFACTConfig:
         _require(within, "a covariance_weight in [0, 1]", self.covariance_weight)
         filled = bool(self.templates) and all(t.count("{}") == 1 for t in self.templates)
         _require(filled, "templates with one {} each", self.templates)
+
+
+def contexts(config: ReFACTConfig) -> tuple[str, ...]:
+    """The templates, the plain prompt first whether it is among them or not."""
+    return tuple(dict.fromkeys(["{}", *config.templates]))
 
 
 def _require(holds: bool, wanted: str, got: object) -> None:

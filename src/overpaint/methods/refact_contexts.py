@@ -7,8 +7,8 @@ from dataclasses import dataclass
 
 from torch import Tensor
 
-from overpaint.errors import PromptError
-from overpaint.methods.refact_config import ReFACTConfig
+from overpaint.methods.common import fits
+from overpaint.methods.refact_config import ReFACTConfig, contexts
 from overpaint.models.model import Model
 from overpaint.models.suffix import Suffix, suffix
 from overpaint.models.text import last_subject_token, tokenize
@@ -20,11 +20,13 @@ class Contexts:
     """c contexts of R edits: ``suffix``, what of them depends on δ.
 
     ``plain [R]``    which context is an edit's source prompt as it is.
+    ``form [c]``     which of :func:`contexts` each is.
     ``weights [c]``  of each context in its edit; they sum to 1 in each.
     """
 
     suffix: Suffix
     plain: Tensor
+    form: Tensor
     weights: Tensor
 
 
@@ -38,7 +40,9 @@ def gather(model: Model, edits: Sequence[Edit], config: ReFACTConfig) -> Context
     positions: list[int] = []
     owner: list[int] = []
     plain: list[int] = []
+    form: list[int] = []
     weights: list[float] = []
+    forms = contexts(config)
     for number, edit in enumerate(edits):
         found = _placed(model, edit, config)
         counted = [t for t in config.templates if t in found] or ["{}"]
@@ -47,22 +51,21 @@ def gather(model: Model, edits: Sequence[Edit], config: ReFACTConfig) -> Context
             prompts.append(prompt)
             positions.append(position)
             owner.append(number)
+            form.append(forms.index(template))
             weights.append(counted.count(template) / len(counted))
     tokens = tokenize(model, prompts, config.component)
     state = suffix(model, tokens, positions, config.layer, owner=owner, component=config.component)
-    first = state.owner.new_tensor(plain)
-    return Contexts(state, first, state.value.new_tensor(weights))
+    indices = state.owner.new_tensor
+    return Contexts(state, indices(plain), indices(form), state.value.new_tensor(weights))
 
 
 def _placed(model: Model, edit: Edit, config: ReFACTConfig) -> dict[str, tuple[str, int]]:
     """Each template that fits: the prompt it gives, and where the subject's last token stands."""
     found: dict[str, tuple[str, int]] = {}
     subject = edit.subject or edit.source
-    for template in dict.fromkeys(["{}", *config.templates]):
+    for template in contexts(config):
         prompt = template.replace("{}", edit.source)
-        try:
+        if fits(model, prompt, config.component):
             position = last_subject_token(model, prompt, subject, config.component)
-        except PromptError:  # too long: the plain prompt itself has been checked
-            continue
-        found[template] = (prompt, position)
+            found[template] = (prompt, position)
     return found

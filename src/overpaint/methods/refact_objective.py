@@ -21,8 +21,8 @@ class Objective:
     """What δ shall minimise.
 
     ``suffix``   c contexts of R requests.
-    ``anchors [R, N, p]``  features of the target (first), the source and unrelated captions;
-        N = 1 is the direct loss.
+    ``anchors [c, N, p]``  for each context the features of the target (first), the source and
+        unrelated captions; N = 1 is the direct loss.
     ``weights [c]``  of each context in its request; they sum to 1 in each.
     ``norms [R]``    ‖m₀‖ of the plain prompt.
     ``decay``        of ‖δ‖ / ‖m₀‖².
@@ -41,18 +41,22 @@ class Objective:
 
         With a single anchor, the loss is the mean distance to it and the probability is 1.
         """
-        owner = self.suffix.owner
-        apart = self.distances(self.suffix.features(delta), self.anchors[owner])
+        apart = self.distances(self.suffix.features(delta))
         chance = (-apart).log_softmax(dim=1)[:, 0]
         terms = -chance if self.anchors.shape[1] > 1 else apart[:, 0]
         loss = self._mean(terms) + self.decay * delta.norm(dim=1) / self.norms.square()
         return loss, self._mean(chance.detach().exp())
 
-    def distances(self, features: Tensor, anchors: Tensor) -> Tensor:
-        """Of ``features [c, p]`` to ``anchors [c, N, p]``: ``[c, N]``."""
+    def distances(self, features: Tensor) -> Tensor:
+        """Of ``features [c, p]`` to the anchors of their contexts: ``[c, N]``.
+
+        L2 is rounded off within a thousandth of the anchors' length. At δ = 0 the plain prompt
+        often *is* the source anchor, where the direction of L2's gradient is rounding noise.
+        """
         if not self.cosine:
-            return (features[:, None] - anchors).norm(dim=2)
-        alike = torch.nn.functional.cosine_similarity(features[:, None], anchors, dim=2)
+            near = (1e-3 * self.anchors.norm(dim=2)).square()
+            return ((features[:, None] - self.anchors).square().sum(2) + near).sqrt()
+        alike = torch.nn.functional.cosine_similarity(features[:, None], self.anchors, dim=2)
         return self.cosine * (1 - alike)
 
     def _mean(self, terms: Tensor) -> Tensor:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import random
 import re
 from collections.abc import Sequence
@@ -11,7 +12,8 @@ from torch import Tensor
 from torch.nn.functional import normalize
 
 from overpaint.errors import EditError
-from overpaint.methods.refact_config import ReFACTConfig
+from overpaint.methods.common import fits
+from overpaint.methods.refact_config import ReFACTConfig, contexts
 from overpaint.models.clip import clip_of, image_features
 from overpaint.models.corpora import default_corpus
 from overpaint.models.model import Model
@@ -31,23 +33,34 @@ def corpus_of(model: Model, config: ReFACTConfig) -> Corpus:
 
 @torch.no_grad()
 def anchors(model: Model, edits: Sequence[Edit], config: ReFACTConfig) -> Tensor:
-    """``[R, N, p]``: for each edit the features of its target, its source and N - 2 captions.
+    """``[R, M, N, p]``: for each edit the features of its target, its source and N - 2 captions.
 
-    N = 1 for the direct loss (ReFACT eq. 1 and 2). EditError when the corpus has too few captions.
+    With ``match_contexts`` there is a set for each of the M ``contexts``, whose target and source
+    stand in that context; else M = 1. N = 1 for the direct loss (ReFACT eq. 1 and 2). EditError
+    when the corpus has too few captions.
     """
-    rows = []
+    sets = []
     for edit in edits:
-        texts = [edit.old or edit.source]
-        if config.contrastive:
-            texts += unrelated(corpus_of(model, config), edit, config.contrast - 2)
-        if not edit.images:
-            texts = [edit.target, *texts]
-        features = pooled(model, texts, config.component)
+        templates = contexts(config) if config.match_contexts else ("{}",)
+        sources = _texts(model, templates, edit.old or edit.source, config)
+        others = unrelated(model, edit, config) if config.contrastive else []
+        targets = [] if edit.images else _texts(model, templates, edit.target, config)
+        features = pooled(model, [*targets, *sources, *others], config.component)
         features = features.to(torch.promote_types(features.dtype, torch.float32))
         if edit.images:
-            features = torch.cat([_picture(model, edit, features)[None], features])
-        rows.append(features if config.contrastive else features[:1])
-    return torch.stack(rows)
+            picture = _picture(model, edit, features)
+            features = torch.cat([picture.expand(len(templates), -1), features])
+        target, source, rest = features.split([len(templates)] * 2 + [len(others)])
+        rest = rest.expand(len(templates), -1, -1)
+        sets.append(torch.cat([target[:, None], source[:, None], rest], dim=1))
+    known = torch.stack(sets)
+    return known if config.contrastive else known[:, :, :1]
+
+
+def _texts(model: Model, templates: Sequence[str], prompt: str, config: ReFACTConfig) -> list[str]:
+    """``prompt`` in each template, or alone where the two together are too long."""
+    filled = (template.replace("{}", prompt) for template in templates)
+    return [text if fits(model, text, config.component) else prompt for text in filled]
 
 
 def _picture(model: Model, edit: Edit, texts: Tensor) -> Tensor:
@@ -71,17 +84,14 @@ def _picture(model: Model, edit: Edit, texts: Tensor) -> Tensor:
     return normalize(features.mean(0), dim=0).to(texts) * texts.norm(dim=1).mean()
 
 
-def unrelated(corpus: Corpus, edit: Edit, count: int) -> list[str]:
-    """``count`` captions of ``corpus`` that share no word with ``edit``, always the same ones."""
+def unrelated(model: Model, edit: Edit, config: ReFACTConfig) -> list[str]:
+    """N - 2 captions of the corpus that share no word with ``edit``, always the same ones."""
+    corpus, count = corpus_of(model, config), config.contrast - 2
     used = set().union(*(_words(t) for t in (edit.source, edit.target, edit.old, edit.subject)))
     shuffled = list(dict.fromkeys(corpus.captions))
     random.Random(0).shuffle(shuffled)
-    found: list[str] = []
-    for caption in shuffled:
-        if len(found) == count:
-            break
-        if not used & _words(caption):
-            found.append(caption)
+    apart = (caption for caption in shuffled if not used & _words(caption))
+    found = list(itertools.islice(apart, count))
     if len(found) < count:
         raise EditError(
             f"expected {count} captions unrelated to {edit.source!r} in corpus {corpus.name!r}, "

@@ -13,7 +13,7 @@ from torch import Tensor
 
 from overpaint import linalg
 from overpaint.errors import EditError, PromptError, SiteError
-from overpaint.methods.common import check_edits, settings
+from overpaint.methods.common import check_edits, fits, settings
 from overpaint.models.fingerprint import fingerprint
 from overpaint.models.model import Model
 from overpaint.models.sites import cross_attention_sites, module_at
@@ -111,7 +111,7 @@ def rows(model: Model, edits: Sequence[Edit], config: TIMEConfig) -> tuple[Tenso
     for edit in edits:
         for template in config.templates:
             texts = [_fill(template, t) for t in (edit.source, edit.destination or edit.target)]
-            if template != "{}" and not _fits(model, texts):
+            if template != "{}" and not all(fits(model, text) for text in texts):
                 continue
             pairs.append(_paired(model, texts[0], texts[1], config))
             sources.append(texts[0])
@@ -144,14 +144,6 @@ def _fill(template: str, prompt: str) -> str:
     if template != "{}" and prompt.split(" ", 1)[0] in ("A", "An"):
         prompt = prompt[0].lower() + prompt[1:]
     return template.replace("{}", prompt)
-
-
-def _fits(model: Model, prompts: Sequence[str]) -> bool:
-    try:
-        tokenize(model, prompts)
-    except PromptError:
-        return False
-    return True
 
 
 def _delta(model: Model, site: Site, left: Tensor, a: Tensor) -> Delta:

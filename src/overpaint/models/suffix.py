@@ -150,8 +150,8 @@ def suffix(
     out of range, and for the last layer: nothing reads the subject token after it.
     """
     refuse_last_layer(model, layer, component)
-    tower = text_transformer(model.component(component))
-    stack: Sequence[Any] = list(tower.encoder.layers)  # type: ignore[union-attr,arg-type]
+    tower: Any = text_transformer(model.component(component))
+    stack: Sequence[Any] = list(tower.encoder.layers)
     later, fc2 = stack[layer + 1 :], stack[layer].mlp.fc2
     maps = [f for m in later for f in (m.self_attn.k_proj, m.self_attn.v_proj)]
     with (
