@@ -157,7 +157,9 @@ def main() -> None:
     start = time.perf_counter()
     rows = [measure(model, cases, n, config, flags.wanted) for n in track(flags.layers, "layers")]
     show(rows, flags.wanted, flags.steps)
-    print(f"{len(cases)} cases, {time.perf_counter() - start:.0f} s, {torch.get_num_threads()} threads")
+    print(
+        f"{len(cases)} cases, {time.perf_counter() - start:.0f} s, {torch.get_num_threads()} threads"
+    )
     if flags.json:
         flags.json.write_text(json.dumps([asdict(row) for row in rows], indent=1) + "\n")
 
