@@ -50,6 +50,7 @@ def export(run: Run) -> None:
         requires_safety_checker=False,
     )
     pipeline.to(torch.float16).save_pretrained(out / "pipeline")
+    _save_slow_tokenizer(out / "pipeline" / "tokenizer")
     _save_clip(clip, out / "clip")
     _save_clip(CLIPModel.from_pretrained(run.path("judge")), out / "judge")
 
@@ -61,6 +62,14 @@ def text_encoder(clip: Any) -> Any:
     inner = getattr(encoder, "text_model", encoder)
     inner.load_state_dict(clip.text_model.state_dict())
     return encoder
+
+
+def _save_slow_tokenizer(folder: Path) -> None:
+    """The vocabulary and merges as the two files that transformers 4 reads."""
+    model = json.loads((folder / "tokenizer.json").read_text())["model"]
+    (folder / "vocab.json").write_text(json.dumps(model["vocab"]))
+    merges = [m if isinstance(m, str) else " ".join(m) for m in model["merges"]]
+    (folder / "merges.txt").write_text("\n".join(["#version: 0.2", *merges]) + "\n")
 
 
 def _save_clip(clip: Any, folder: Path) -> None:
