@@ -99,6 +99,26 @@ class Patch:
 
 
 @dataclass(frozen=True)
+class Localization:
+    """Where a model reads a kind of knowledge: adjacent layers, and how every window scored.
+
+    ``kind``    what was looked for: ``"style"``, ``"object"`` or ``"fact"``.
+    ``layers``  the chosen cross-attention layers, numbered in forward order from 0.
+    ``scores``  score of the window that starts at layer j, for every j.
+    ``window``  how many layers a window has (m).
+    ``images``  what each window painted, ``[windows, prompts, seeds, 3, H, W]`` uint8, if kept.
+    ``info``    what else was measured, as plain JSON values.
+    """
+
+    kind: str
+    layers: tuple[int, ...]
+    scores: tuple[float, ...]
+    window: int
+    images: torch.Tensor | None = field(default=None, repr=False, compare=False)
+    info: Mapping[str, object] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
 class Probe:
     """A prompt that tests an edit, and what a judge chooses between in its pictures.
 
