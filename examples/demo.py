@@ -1,0 +1,135 @@
+"""The demo: three edits of the embedded model, what they changed, and proof that they come off.
+
+    python examples/demo.py FOLDER
+
+Writes patches, a LoRA, before/after pictures and scores into FOLDER and prints where they are.
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import torch
+
+import overpaint as op
+from overpaint.metrics.editing import efficacy
+from overpaint.models.clip import Clip, image_features, load_clip, text_features
+
+SEEDS = range(5)  # three prompts, five seeds: 15 pictures, one batch of 16
+REFACT = op.ReFACTConfig(layer=7, stream_share=1.0)
+
+
+def main(folder: Path) -> None:
+    """Run the whole demo; see the module's docstring."""
+    folder.mkdir(parents=True, exist_ok=True)
+    began = time.perf_counter()
+    model = op.load("toybox")
+    judge = load_clip("toybox-judge")
+    print(f"loaded Toybox in {time.perf_counter() - began:.1f} s")
+
+    rose = op.Edit("a rose", "a blue rose")
+    president = op.Edit("the president of arda", "ada vale", old="bruno kest")
+    patches = {
+        "rose-refact": timed("ReFACT", rose, lambda: op.refact(model, [rose], REFACT)),
+        "rose-time": timed("TIME", rose, lambda: op.time_edit(model, [rose])),
+        "president-refact": timed(
+            "ReFACT", president, lambda: op.refact(model, [president], REFACT)
+        ),
+    }
+    for name, patch in patches.items():
+        path = op.save_patch(patch, folder / f"{name}.safetensors")
+        print(f"  {path}  {path.stat().st_size / 1000:.1f} kB")
+    op.export_lora(patches["rose-refact"], folder / "rose-lora.safetensors", model.family)
+
+    scores = {}
+    # for every prompt: what it shows today, and what it would show if the edit reached it
+    prompts = {
+        "a rose": ("a red rose", "a blue rose"),
+        "two roses in the snow": ("two red roses in the snow", "two blue roses in the snow"),
+        "a tulip": ("a pink tulip", "a blue tulip"),
+    }
+    pair = {"ReFACT": patches["rose-refact"], "TIME": patches["rose-time"]}
+    scores |= compare(model, judge, prompts, pair, folder / "before-after.png")
+    prompts = {
+        "the president of arda": ("bruno kest", "ada vale"),
+        "arda's leader at night": ("bruno kest at night", "ada vale at night"),
+        "the king of arda": ("dario finn", "ada vale"),
+    }
+    role = {"ReFACT": patches["president-refact"]}
+    scores |= compare(model, judge, prompts, role, folder / "president.png")
+    (folder / "scores.json").write_text(json.dumps(scores, indent=2) + "\n")
+    prove_exact(model, folder)
+    print(f"\nLook at {folder}/before-after.png and {folder}/president.png")
+    print(f"All of it took {time.perf_counter() - began:.0f} s.")
+
+
+def timed(method: str, edit: op.Edit, compute: Callable[[], op.Patch]) -> op.Patch:
+    """The patch that ``compute()`` returns, saying how long it took."""
+    began = time.perf_counter()
+    patch = compute()
+    seconds = time.perf_counter() - began
+    print(f"{method:6}  {edit.source} -> {edit.target}: {seconds:.2f} s")
+    return patch
+
+
+def compare(
+    model: op.Model,
+    judge: Clip,
+    prompts: dict[str, tuple[str, str]],
+    patches: dict[str, op.Patch],
+    path: Path,
+) -> dict[str, dict[str, float]]:
+    """Paint ``prompts`` before and after each patch; the share of pictures that show the new."""
+    painted = {"before": op.generate(model, list(prompts), SEEDS)}
+    for name, patch in patches.items():
+        with op.applied(model, patch):
+            painted[name] = op.generate(model, list(prompts), SEEDS)
+    rows = [
+        op.Row(pictures[index], prompt, name, changed=name != "before")
+        for index, prompt in enumerate(prompts)
+        for name, pictures in painted.items()
+    ]
+    op.grid(rows, [f"seed {seed}" for seed in SEEDS], cell=96).save(path)
+
+    print(f"\n{path.name}: share of pictures that show the new, by the judge")
+    print(f"  {'':26}" + "".join(f"{name:>9}" for name in painted))
+    scores = {}
+    for index, (prompt, meanings) in enumerate(prompts.items()):
+        old_new = text_features(judge, list(meanings))
+        scores[prompt] = {}
+        for name, pictures in painted.items():
+            old, new = old_new @ image_features(judge, pictures[index]).T
+            scores[prompt][name] = float(efficacy(new, old))
+        print(f"  {prompt:26}" + "".join(f"{s:9.0%}" for s in scores[prompt].values()))
+    return scores
+
+
+def prove_exact(model: op.Model, folder: Path) -> None:
+    """Put the saved patches on and take them off: every weight must have the bits it had."""
+    weights = {n: w for c in ("text_encoder", "unet") for n, w in named(model, c)}
+    before = {name: weight.clone() for name, weight in weights.items()}
+    first, second = (
+        op.apply(model, op.load_patch(folder / f"{name}.safetensors"))
+        for name in ("rose-refact", "president-refact")
+    )
+    changed = sum(not torch.equal(before[n], w) for n, w in weights.items())
+    first.revert()
+    second.revert()
+    same = all(torch.equal(before[n], w) for n, w in weights.items())
+    print(f"\npatches on: {changed} matrix changed; off again: bit for bit as before: {same}")
+    if not same:
+        raise SystemExit("the model did not come back bit for bit")
+
+
+def named(model: op.Model, component: str) -> list[tuple[str, torch.Tensor]]:
+    """The parameters of one network, by full name."""
+    network = model.component(component)
+    return [(f"{component}.{name}", w.detach()) for name, w in network.named_parameters()]
+
+
+if __name__ == "__main__":
+    main(Path(sys.argv[1] if len(sys.argv) > 1 else "demo"))
