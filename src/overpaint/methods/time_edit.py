@@ -72,17 +72,33 @@ def time_edit(
     config = config or TIMEConfig()
     with torch.inference_mode(False), torch.no_grad():
         check_edits(model, edits, destination=True)
-        sites = cross_attention_sites(model, ("to_v",) if config.values_only else ("to_k", "to_v"))
         keys, wanted = rows(model, edits, config)
-        left, a = solve(keys, wanted, config)
-        deltas = []
-        for number, site in enumerate(sites):
-            deltas.append(_delta(model, site, left, a))
-            if progress:
-                progress(number + 1, len(sites), "sites")
-        info = {"rows": len(keys), "rank": len(a)}
+        solved = deltas(model, keys, wanted, config, progress=progress)
+        info = {"rows": len(keys), "rank": solved[0].rank}
         mark = fingerprint(model)
-    return Patch(tuple(deltas), "time", tuple(edits), mark, settings(config), info)
+    return Patch(solved, "time", tuple(edits), mark, settings(config), info)
+
+
+def deltas(
+    model: Model,
+    keys: Tensor,
+    wanted: Tensor,
+    config: TIMEConfig,
+    *,
+    progress: Progress | None = None,
+) -> tuple[Delta, ...]:
+    """The change of every site that makes ``keys [n, d]`` read like ``wanted [n, d]``.
+
+    All sites share one factor ``a``.
+    """
+    sites = cross_attention_sites(model, ("to_v",) if config.values_only else ("to_k", "to_v"))
+    left, a = solve(keys, wanted, config)
+    solved = []
+    for number, site in enumerate(sites):
+        solved.append(_delta(model, site, left, a))
+        if progress:
+            progress(number + 1, len(sites), "sites")
+    return tuple(solved)
 
 
 def solve(keys: Tensor, wanted: Tensor, config: TIMEConfig) -> tuple[Tensor, Tensor]:

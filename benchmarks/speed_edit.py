@@ -1,0 +1,192 @@
+"""How much faster the edits are computed than the papers' way, on a model of SD1.4's shape.
+
+    python benchmarks/speed_edit.py [--quick]
+
+The model is random: CLIP ViT-L/14's text tower (12 layers, width 768, 77 tokens) and SD1.4's UNet,
+whose 860M weights are laid out but, outside cross-attention, never filled in. Toybox's tokenizer
+stands in for CLIP's. Nothing about pictures is claimed here, only about time.
+
+ReFACT: one step (loss and gradient) of the suffix-only loop, against the same loss by full forward
+passes, padded to 77 tokens as the pipelines do it; and, to be fair, cut to the longest context.
+TIME: the changes of all 32 matrices from given embeddings, against a d x d inverse per matrix:
+eq. 5 as printed (a sum of outer products over tokens), and with the sums as matrix products, in
+float32 and in the float64 that the shared factor is computed in: keys are long and λ is small, so
+that in float32 an inverse loses most digits. Times are the best of several in one run (the printed
+sums run once), and the results are compared.
+"""
+
+from __future__ import annotations
+
+import argparse
+import time
+from collections.abc import Callable
+from types import SimpleNamespace
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from overpaint.methods.refact import ReFACTConfig
+from overpaint.methods.refact_contexts import Contexts, gather
+from overpaint.methods.refact_objective import Objective
+from overpaint.methods.time_edit import TIMEConfig, deltas, rows
+from overpaint.models.families import SD1
+from overpaint.models.hooks import replace
+from overpaint.models.load import silence, toybox_folder
+from overpaint.models.model import Model
+from overpaint.models.sites import cross_attention_sites, mlp_site, module_at
+from overpaint.models.text import last_subject_token, pooled, tokenize
+from overpaint.types import Edit
+
+EDIT = Edit("the president of arda", "ada vale")
+COLOUR = Edit("a rose", "a blue rose")
+ANCHORS = [EDIT.target, EDIT.source, *(f"a photo of a {i} cat" for i in range(18))]
+
+
+def sd14() -> Model:
+    """A random model of SD1.4's shape."""
+    from diffusers import UNet2DConditionModel
+    from transformers import CLIPTextConfig, CLIPTextModel, CLIPTokenizer
+
+    torch.manual_seed(0)
+    with silence():
+        folder = toybox_folder("pipeline") / "tokenizer"
+        tokenizer = CLIPTokenizer.from_pretrained(folder, model_max_length=77)
+    text = CLIPTextConfig(
+        vocab_size=49408,
+        hidden_size=768,
+        intermediate_size=3072,
+        num_hidden_layers=12,
+        num_attention_heads=12,
+        bos_token_id=tokenizer.bos_token_id,
+        eos_token_id=tokenizer.eos_token_id,
+        pad_token_id=tokenizer.pad_token_id,
+    )
+    encoder = CLIPTextModel(text).eval().requires_grad_(False)
+    with torch.device("meta"):
+        unet = UNet2DConditionModel(cross_attention_dim=768, attention_head_dim=8)
+    unet = unet.to_empty(device="cpu").requires_grad_(False)
+    pipeline = SimpleNamespace(text_encoder=encoder, tokenizer=tokenizer, unet=unet)
+    model = Model(pipeline, SD1, "random SD1.4")
+    for site in cross_attention_sites(model):
+        torch.nn.init.normal_(module_at(model, site).weight, std=0.02)
+    return model
+
+
+def best(work: Callable[[], Any], repeats: int) -> tuple[float, Any]:
+    """Shortest of ``repeats`` runs in seconds, and what the last one returned."""
+    times, result = [], work() if repeats > 1 else None
+    for _ in range(repeats):
+        began = time.perf_counter()
+        result = work()
+        times.append(time.perf_counter() - began)
+    return min(times), result
+
+
+def step(loss: Callable[[Tensor], Tensor], delta: Tensor) -> tuple[Tensor, Tensor]:
+    """Loss and gradient at ``delta [1, d]``: what one step of the optimisation computes."""
+    delta = delta.clone().requires_grad_()
+    value = loss(delta)
+    return value.detach(), torch.autograd.grad(value, delta)[0]
+
+
+class FullPass:
+    """Stands in for the suffix: the same features by full forward passes over all contexts."""
+
+    def __init__(self, model: Model, contexts: Contexts, config: ReFACTConfig, padded: bool):
+        prompts = [t.replace("{}", EDIT.source) for t in config.templates]
+        places = [last_subject_token(model, p, EDIT.source) for p in prompts]
+        tokens = tokenize(model, prompts)
+        self.tokens = tokens if padded else tokens.trimmed()
+        self.encoder = model.component("text_encoder")
+        self.fc2 = module_at(model, mlp_site(model, config.layer))
+        self.where = (torch.arange(len(prompts)), torch.tensor(places))
+        self.owner, self.value = contexts.suffix.owner, contexts.suffix.value
+
+    def features(self, delta: Tensor) -> Tensor:
+        def add(output: Tensor) -> Tensor:
+            return output + torch.zeros_like(output).index_put(self.where, delta[self.owner])
+
+        with replace(self.fc2, add):
+            states = self.encoder(self.tokens.ids).last_hidden_state
+        return states[torch.arange(len(states)), self.tokens.end]
+
+
+def refact_speed(model: Model, layer: int, repeats: int) -> None:
+    config = ReFACTConfig(layer=layer)
+    took, contexts = best(lambda: gather(model, [EDIT], config), 1)
+    norms = contexts.suffix.value[contexts.plain].norm(dim=1)
+    with torch.no_grad():
+        anchors = pooled(model, ANCHORS).expand(len(contexts.weights), -1, -1)
+    delta = 0.1 * torch.randn(1, 768)
+
+    def objective(state: Any) -> Callable[[Tensor], Tensor]:
+        made = Objective(state, anchors, contexts.weights, norms, config.weight_decay)
+        return lambda d: made(d)[0].sum()
+
+    fast, ours = best(lambda: step(objective(contexts.suffix), delta), 10 * repeats)
+    print(f"\nReFACT, layer {layer}: {len(contexts.weights)} contexts, one step")
+    print(f"  suffix only               {1e3 * fast:9.1f} ms   (after {took:.2f} s once)")
+    for padded, what in ((True, "full pass, 77 tokens"), (False, "full pass, unpadded")):
+        loss = objective(FullPass(model, contexts, config, padded))
+        slow, theirs = best(lambda loss=loss: step(loss, delta), repeats)
+        gaps = [float((a - b).norm() / b.norm()) for a, b in zip(ours, theirs, strict=True)]
+        print(f"  {what:25s} {1e3 * slow:9.1f} ms   {slow / fast:6.1f}x", end="")
+        print(f"   (loss and gradient differ by {gaps[0]:.0e}, {gaps[1]:.0e})")
+
+
+def printed(weight: Tensor, keys: Tensor, wanted: Tensor, lam: float) -> Tensor:
+    """TIME eq. 5 as printed; W'."""
+    above, below = lam * weight, lam * torch.eye(keys.shape[1], dtype=keys.dtype)
+    for c, v in zip(keys, wanted @ weight.T, strict=True):
+        above.addr_(v, c)
+        below.addr_(c, c)
+    return above @ torch.linalg.inv(below)
+
+
+def products(weight: Tensor, keys: Tensor, wanted: Tensor, lam: float) -> Tensor:
+    """TIME eq. 5 with its sums as matrix products; W'."""
+    above = lam * weight + (wanted @ weight.T).T @ keys
+    below = lam * torch.eye(keys.shape[1], dtype=keys.dtype) + keys.T @ keys
+    return above @ torch.linalg.inv(below)
+
+
+def time_speed(model: Model, repeats: int) -> None:
+    config = TIMEConfig()
+    with torch.no_grad():
+        took, (keys, wanted) = best(lambda: rows(model, [COLOUR], config), 1)
+    fast, ours = best(lambda: deltas(model, keys, wanted, config), 3 * repeats)
+    weights = [module_at(model, d.site).weight for d in ours]
+    print(f"\nTIME: {len(keys)} tokens, {len(weights)} matrices, rank {ours[0].rank}")
+    print(f"  one shared factor         {1e3 * fast:9.1f} ms   (embeddings: {took:.2f} s)")
+    for form, dtype, what in (
+        (printed, torch.float32, "eq. 5 printed, float32"),
+        (products, torch.float32, "as products, float32"),
+        (printed, torch.float64, "eq. 5 printed, float64"),
+        (products, torch.float64, "as products, float64"),
+    ):
+        c, v, ws = keys.to(dtype), wanted.to(dtype), [w.to(dtype) for w in weights]
+        slow, theirs = best(
+            lambda form=form, c=c, v=v, ws=ws: [form(w, c, v, config.lam) for w in ws],
+            1 if form is printed else repeats,
+        )
+        pairs = zip(ours, theirs, ws, strict=True)
+        gap = max(float((d.dense() - (t - w)).norm() / (t - w).norm()) for d, t, w in pairs)
+        print(f"  {what:25s} {1e3 * slow:9.1f} ms   {slow / fast:6.1f}x   (differ by {gap:.0e})")
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--quick", action="store_true", help="one repeat of the slow ways")
+    repeats = 1 if parser.parse_args().quick else 3
+    model = sd14()
+    count = sum(p.numel() for p in model.denoiser.parameters())
+    threads = torch.get_num_threads()
+    print(f"random SD1.4 shape, UNet {count / 1e6:.0f}M weights, {threads} thread(s)")
+    for layer in (9, 7):
+        refact_speed(model, layer, repeats)
+    time_speed(model, repeats)
+
+
+if __name__ == "__main__":
+    main()
