@@ -8,6 +8,7 @@ from typing import Any
 
 import torch
 
+from overpaint.toybox.grammar import captions
 from overpaint.toybox.train.contrastive import Captions
 from overpaint.toybox.train.denoiser import NOISE
 from overpaint.toybox.train.run import Run
@@ -20,6 +21,8 @@ from overpaint.toybox.train.untyped import (
     StableDiffusionPipeline,
     UNet2DConditionModel,
 )
+
+CORPUS = 10_000  # captions that ship with the model, for second moments and contrast
 
 PICTURE_RULES = {
     "image_processor_type": "CLIPImageProcessor",
@@ -51,6 +54,7 @@ def export(run: Run) -> None:
     )
     pipeline.to(torch.float16).save_pretrained(out / "pipeline")
     _save_slow_tokenizer(out / "pipeline" / "tokenizer")
+    (out / "pipeline" / "captions.txt").write_text("\n".join(captions(CORPUS)) + "\n")
     _save_clip(clip, out / "clip")
     _save_clip(CLIPModel.from_pretrained(run.path("judge")), out / "judge")
 
