@@ -100,6 +100,14 @@ def test_sample_paints_from_embeddings(sd1: Model) -> None:
     assert not torch.equal(swapped, generate(sd1, PROMPTS[:1], [0], steps=2))
 
 
+def test_each_prompt_may_have_its_own_unconditional_embedding(sd1: Model) -> None:
+    states = torch.cat([encode(sd1, [p]) for p in PROMPTS[:2]])
+    away = torch.cat([encode(sd1, [p]) for p in ("", "two cats")])
+    together = sample(sd1, states, [0, 1], steps=2, unconditional=away)
+    for own, row, painted in zip(away, states, together, strict=True):
+        assert torch.equal(painted[None], sample(sd1, row[None], [0, 1], steps=2, unconditional=own))
+
+
 def test_layers_may_read_different_halves_of_a_longer_row(sd1: Model) -> None:
     """How a layer gets another prompt than the rest: both in one row, each takes its half."""
     rose, cats, empty = (encode(sd1, [p])[0] for p in ("a rose", "two cats", ""))

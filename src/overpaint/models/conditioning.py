@@ -20,7 +20,8 @@ class Conditioning:
     """Embeddings of n prompts and of nothing, on the device and in the precision of the model.
 
     ``states [n, L, d]``  what cross-attention reads for each prompt.
-    ``empty [L, d]``      what it reads in the unconditional branch; None without guidance.
+    ``empty [L, d]``      what it reads in the unconditional branch, or ``[n, L, d]`` where every
+        prompt has its own; None without guidance.
     ``pooled [n, p]``, ``empty_pooled [p]``  SDXL's pooled features; None in other families.
     """
 
@@ -82,8 +83,9 @@ def conditioning(
 ) -> Conditioning:
     """``states [n, L, d]`` completed by what the caller left out.
 
-    ``empty [L, d]`` defaults to the empty prompt's embedding, or to zeros where the pipeline asks
-    for that; ``features [n, p]`` must be given for SDXL. ModelError when they do not fit.
+    ``empty [L, d]`` or ``[n, L, d]`` defaults to the empty prompt's embedding, or to zeros where
+    the pipeline asks for that; ``features [n, p]`` must be given for SDXL. ModelError when they do
+    not fit.
     """
     place = {"device": model.device, "dtype": model.dtype}
     states = states.to(**place)
@@ -96,7 +98,7 @@ def conditioning(
     zeros = getattr(model.pipeline.config, "force_zeros_for_empty_prompt", False)
     if empty is None:
         empty = torch.zeros_like(states[0]) if zeros else encode(model, [""])[0]
-    if empty.shape != states.shape[1:]:
+    if empty.shape not in (states.shape, states.shape[1:]):
         raise ModelError(
             f"Expected an unconditional embedding {list(states.shape[1:])} like the prompts', got "
             f"{list(empty.shape)}; give `unconditional` of the same length and width."
@@ -109,6 +111,10 @@ def conditioning(
 
 
 def _both(given: torch.Tensor, empty: torch.Tensor | None, index: torch.Tensor) -> torch.Tensor:
-    """Rows ``index`` of ``given``, after as many copies of ``empty`` if there is one."""
-    chosen = given[index.to(given.device)]
-    return chosen if empty is None else torch.cat([empty.expand_as(chosen), chosen])
+    """Rows ``index`` of ``given``, after their own rows or as many copies of ``empty``."""
+    index = index.to(given.device)
+    chosen = given[index]
+    if empty is None:
+        return chosen
+    without = empty[index] if empty.dim() == given.dim() else empty.expand_as(chosen)
+    return torch.cat([without, chosen])

@@ -1,0 +1,1 @@
+"""Benchmarks: which pictures are needed, painting the missing ones, and the scores they give."""
