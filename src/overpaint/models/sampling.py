@@ -1,0 +1,126 @@
+"""From embeddings and noise to pictures: the loop that painting and localization share.
+
+It lies here and not in :mod:`overpaint.generate`, because localization paints too, and paints
+embeddings of its own making inside interventions; neither room may reach into the other.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager, nullcontext
+from typing import Any
+
+import torch
+
+from overpaint.errors import ModelError, PromptError
+from overpaint.models.conditioning import Conditioning, check_paintable, conditioning
+from overpaint.models.latents import decode, latent_side, starting_noise
+from overpaint.models.model import Model
+from overpaint.types import Progress
+
+Around = Callable[[torch.Tensor], AbstractContextManager[Any]]
+"""Called with the states' numbers ``[b]`` of a batch; the batch is painted inside what it gives."""
+
+
+@torch.no_grad()
+def sample(
+    model: Model,
+    states: torch.Tensor,
+    seeds: Sequence[int],
+    *,
+    unconditional: torch.Tensor | None = None,
+    pooled_conditioning: torch.Tensor | None = None,
+    steps: int | None = None,
+    guidance: float | None = None,
+    batch_size: int | None = None,
+    size: int | None = None,
+    around: Around | None = None,
+    progress: Progress | None = None,
+) -> torch.Tensor:
+    """Paint from embeddings ``states [n, L, d]``: uint8 ``[n, n_seeds, 3, H, W]`` on the CPU.
+
+    ``unconditional [L, d]`` is what guidance leads away from (default: the empty prompt), or
+    ``[n, L, d]`` where each prompt has its own, as prompts encoded under different patches do. ``L``
+    may be any length the two agree on: to give some layers another prompt, pass both prompts' in
+    one row and let each layer take its half (:func:`overpaint.models.hooks.replace_input`).
+    ``pooled_conditioning [n, p]`` is what SDXL needs besides. The denoiser sees batches of
+    ``2·batch_size`` rows, the unconditional ones first; with guidance 1 only the others. A batch
+    that is not full repeats its last row. Interventions that differ from row to row go into
+    ``around``, which is told who is in each batch. DPM-Solver++ of order 2 (Lu et al. 2022) with
+    the pipeline's noise schedule. ``progress`` counts denoising steps over all batches.
+    """
+    check_paintable(model)
+    if not len(states) or not len(seeds):
+        raise PromptError(f"Expected prompts and seeds, got {len(states)} and {len(seeds)}.")
+    family = model.family
+    steps = _positive("steps", steps, family.steps)
+    batch = _positive("batch_size", batch_size, family.batch_size)
+    guidance = family.guidance if guidance is None else guidance
+    text = conditioning(
+        model, states, empty=unconditional, features=pooled_conditioning, guided=guidance != 1
+    )
+    noise = starting_noise(model, seeds, latent_side(model, size))
+    jobs = torch.cartesian_prod(torch.arange(len(states)), torch.arange(len(seeds)))
+    tick = _counter(progress, -(-len(jobs) // batch) * steps)
+    pictures = []
+    for rows in jobs.split(batch):
+        full = torch.cat([rows, rows[-1:].expand(batch - len(rows), 2)])
+        start = noise[full[:, 1].to(noise.device)]
+        with around(full[:, 0]) if around else nullcontext():
+            latents = _denoise(model, text, full[:, 0], start, steps, guidance, tick)
+        pictures.append(decode(model, latents)[: len(rows)])
+    return torch.cat(pictures).unflatten(0, (len(states), len(seeds)))
+
+
+def _denoise(
+    model: Model,
+    text: Conditioning,
+    index: torch.Tensor,
+    latents: torch.Tensor,
+    steps: int,
+    guidance: float,
+    tick: Callable[[], None],
+) -> torch.Tensor:
+    """From noise to clean latents, both ``[b, c, h, w]``, for prompts ``index [b]``."""
+    scheduler = scheduler_of(model, steps)
+    given = text.batch(index, latents.shape[-1] * model.pipeline.vae_scale_factor)
+    latents = latents * scheduler.init_noise_sigma
+    for time in scheduler.timesteps:
+        doubled = latents if text.empty is None else torch.cat([latents, latents])
+        doubled = scheduler.scale_model_input(doubled, time)
+        output = model.denoiser(doubled, time, **given, return_dict=False)[0]
+        if text.empty is not None:
+            without, towards = output.chunk(2)
+            output = without + guidance * (towards - without)
+        latents = scheduler.step(output, time, latents, return_dict=False)[0]
+        tick()
+    return latents
+
+
+def scheduler_of(model: Model, steps: int) -> Any:
+    """DPM-Solver++ with the noise schedule the model was trained with, set to ``steps``."""
+    from diffusers import DPMSolverMultistepScheduler
+
+    scheduler: Any = DPMSolverMultistepScheduler.from_config(model.pipeline.scheduler.config)
+    scheduler.set_timesteps(steps)
+    return scheduler
+
+
+def _positive(name: str, given: int | None, default: int) -> int:
+    value = default if given is None else given
+    if value < 1:
+        raise ModelError(f"{name} must be at least 1, got {value}.")
+    return value
+
+
+def _counter(progress: Progress | None, total: int) -> Callable[[], None]:
+    """A function that reports one more step of ``total`` each time it is called."""
+    done = 0
+
+    def tick() -> None:
+        nonlocal done
+        done += 1
+        if progress:
+            progress(done, total, "painting")
+
+    return tick
