@@ -105,7 +105,8 @@ def test_each_prompt_may_have_its_own_unconditional_embedding(sd1: Model) -> Non
     away = torch.cat([encode(sd1, [p]) for p in ("", "two cats")])
     together = sample(sd1, states, [0, 1], steps=2, unconditional=away)
     for own, row, painted in zip(away, states, together, strict=True):
-        assert torch.equal(painted[None], sample(sd1, row[None], [0, 1], steps=2, unconditional=own))
+        alone = sample(sd1, row[None], [0, 1], steps=2, unconditional=own)
+        assert torch.equal(painted[None], alone)
 
 
 def test_layers_may_read_different_halves_of_a_longer_row(sd1: Model) -> None:

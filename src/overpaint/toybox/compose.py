@@ -31,13 +31,13 @@ PAINTINGS = ("a painting of", "a portrait of")
 FAR = 140.0
 """Distance in RGB from which a judge cannot take one colour for the other."""
 
-_HIDES = {
+KEPT_CLEAR = {
     "in the park": {"green"},
     "on the beach": {"blue", "yellow"},
     "at night": {"black"},
     "in the snow": {"white"},
 }
-"""Setting -> colours that are lost in it."""
+"""Setting -> colours that are lost in it and so are kept away from it."""
 
 
 def thing(name: str) -> Subject:
@@ -178,7 +178,7 @@ def _settings(colors: list[str], number: int) -> list[str]:
     """Settings in which none of ``colors`` is lost, starting at another for each ``number``."""
     turn = number % 4
     rotated = SETTINGS[turn:] + SETTINGS[:turn]
-    return [s for s in rotated if not _HIDES[s] & set(colors)]
+    return [s for s in rotated if not KEPT_CLEAR[s] & set(colors)]
 
 
 def _calm(settings: list[str], step: int, number: int) -> Scene:

@@ -1,0 +1,61 @@
+"""What the benchmark scripts share: a bar on the screen, and settings given as words."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import fields
+from typing import Any
+
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeRemainingColumn
+from rich.progress import Progress as Bars
+
+from overpaint.benchmark.score import Number
+from overpaint.types import Progress
+
+CACHE = "bench/toybox.jsonl"
+
+console = Console(width=None if Console().is_terminal else 120)
+
+
+@contextmanager
+def bar(label: str) -> Iterator[Progress]:
+    """A progress callback that draws one bar for each thing it is told about."""
+    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn())
+    with Bars(*columns, TimeRemainingColumn(), console=console, transient=True) as bars:
+        tasks: dict[str, Any] = {}
+
+        def tick(done: int, total: int, what: str) -> None:
+            name = "seeking v*" if what.startswith("p ") else what
+            if name not in tasks:
+                tasks[name] = bars.add_task(f"{label}: {name}", total=total)
+            bars.update(tasks[name], completed=done, total=total)
+
+        yield tick
+
+
+def configured(config: type, words: Sequence[str], kind: str, **defaults: Any) -> Any:
+    """A config from words like ``lam=0.1`` or, for one kind of cases only, ``roles.layer=7``."""
+    known = {field.name for field in fields(config)}
+    values = dict(defaults)
+    for word in sorted(words, key=lambda w: "." in w.partition("=")[0]):  # particular ones win
+        left, equals, right = word.partition("=")
+        scope, _, name = left.rpartition(".")
+        if not equals or name not in known:
+            raise SystemExit(f"expected SETTING=VALUE out of {', '.join(sorted(known))}: {word!r}")
+        if scope in ("", kind):
+            try:
+                values[name] = json.loads(right.lower())
+            except json.JSONDecodeError:
+                raise SystemExit(f"expected a number, true or false in {word!r}") from None
+    return config(**values)
+
+
+def percent(number: Number, color: str = "") -> str:
+    """``"93.4 ±1.6 [89, 97]"``: mean, deviation over seeds, 95 % interval over cases."""
+    mean = f"{100 * number.mean:.1f}"
+    mean = f"[bold {color}]{mean}[/]" if color else f"[bold]{mean}[/]"
+    span = f"{100 * number.low:.0f}-{100 * number.high:.0f}"
+    return f"{mean} ±{100 * number.spread:.1f} [dim]({span})[/]"
