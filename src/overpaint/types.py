@@ -107,6 +107,7 @@ class Localization:
     ``scores``  score of the window that starts at layer j, for every j.
     ``window``  how many layers a window has (m).
     ``images``  what each window painted, ``[windows, prompts, seeds, 3, H, W]`` uint8, if kept.
+    ``clean``   what the model paints without any change, ``[prompts, seeds, 3, H, W]``, if kept.
     ``info``    what else was measured, as plain JSON values.
     """
 
@@ -115,6 +116,7 @@ class Localization:
     scores: tuple[float, ...]
     window: int
     images: torch.Tensor | None = field(default=None, repr=False, compare=False)
+    clean: torch.Tensor | None = field(default=None, repr=False, compare=False)
     info: Mapping[str, object] = field(default_factory=dict)
 
 

@@ -75,17 +75,19 @@ def image_features(clip: Clip, images: torch.Tensor, batch: int = 64) -> torch.T
 
     Pictures of another size are scaled bicubically to the short side, then cropped at the centre.
     """
+    return torch.cat([see(clip, part) for part in images.split(batch)])
+
+
+def see(clip: Clip, images: torch.Tensor) -> torch.Tensor:
+    """:func:`image_features` of one batch; gradients flow to float ``images``."""
     network = clip.network
     device, dtype = network.visual_projection.weight.device, network.visual_projection.weight.dtype
     mean, std = (torch.tensor(v, device=device)[:, None, None] for v in (clip.mean, clip.std))
-    features = []
-    for part in images.split(batch):
-        part = part.to(device)
-        pixels = part / 255 if part.dtype == torch.uint8 else part.float()
-        pixels = (_fit(pixels, clip.size) - mean) / std
-        pooled = network.vision_model(pixel_values=pixels.to(dtype)).pooler_output
-        features.append(network.visual_projection(pooled))
-    return functional.normalize(torch.cat(features).float(), dim=-1)
+    images = images.to(device)
+    pixels = images / 255 if images.dtype == torch.uint8 else images.float()
+    pixels = (_fit(pixels, clip.size) - mean) / std
+    pooled = network.vision_model(pixel_values=pixels.to(dtype)).pooler_output
+    return functional.normalize(network.visual_projection(pooled).float(), dim=-1)
 
 
 @torch.no_grad()

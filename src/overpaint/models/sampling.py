@@ -106,6 +106,26 @@ def scheduler_of(model: Model, steps: int) -> Any:
     return scheduler
 
 
+def clean_estimate(
+    scheduler: Any, output: torch.Tensor, noisy: torch.Tensor, time: torch.Tensor
+) -> torch.Tensor:
+    """The clean latents that ``output`` of the denoiser stands for, all ``[b, c, h, w]``.
+
+    ``noisy`` are the latents it was given at ``time``; gradients flow. ModelError when the model
+    predicts neither noise, velocity nor the clean latents.
+    """
+    kept = scheduler.alphas_cumprod.to(noisy)[int(time)]
+    signal, noise = kept.sqrt(), (1 - kept).sqrt()
+    kind = scheduler.config.prediction_type
+    if kind == "epsilon":
+        return (noisy - noise * output) / signal
+    if kind == "v_prediction":
+        return signal * noisy - noise * output
+    if kind == "sample":
+        return output
+    raise ModelError(f"Expected a model that predicts noise, velocity or pictures, got {kind!r}.")
+
+
 def _positive(name: str, given: int | None, default: int) -> int:
     value = default if given is None else given
     if value < 1:
