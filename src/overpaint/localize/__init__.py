@@ -1,0 +1,1 @@
+"""Where a model keeps what it knows: layers, neurons, causal states."""

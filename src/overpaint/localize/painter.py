@@ -1,0 +1,103 @@
+"""Paint prompts while windows of layers read other prompts, and score the pictures."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import torch
+
+from overpaint.localize.reading import routed, texts
+from overpaint.localize.score import check_prompts, clip_scores, kind_called
+from overpaint.localize.search import LocoGenConfig
+from overpaint.models.clip import Clip
+from overpaint.models.model import Model
+from overpaint.models.sampling import sample
+from overpaint.types import Progress
+
+
+class Painter:
+    """Paints ``originals`` with windows of layers that read ``targets``, and scores the pictures.
+
+    All texts are encoded and projected when it is made. ``depth`` is M, the number of layers;
+    ``ours`` and ``theirs [prompts]`` are the prompts' numbers among ``texts``; ``evaluations``
+    counts the rows that the denoiser was given, both branches of guidance, without those that only
+    fill a batch.
+    """
+
+    def __init__(
+        self,
+        model: Model,
+        clip: Clip,
+        kind: str,
+        originals: Sequence[str],
+        targets: Sequence[str],
+        config: LocoGenConfig,
+    ) -> None:
+        """EditError for an unknown kind, PromptError for prompts that cannot be painted."""
+        self.rule = kind_called(kind)
+        check_prompts(originals, targets)
+        self.model, self.clip, self.config = model, clip, config
+        self.guidance = model.family.guidance if config.guidance is None else config.guidance
+        self.texts = texts(model, [*originals, *targets])
+        self.depth = 1 + self.texts.projected[-1][0]
+        self.ours = torch.tensor([self.texts.number(p) for p in originals])
+        self.theirs = torch.tensor([self.texts.number(p) for p in targets])
+        self.words = self.rule.prompts(originals, targets)
+        self.evaluations = 0
+
+    @property
+    def guided(self) -> bool:
+        """Whether there is an unconditional branch."""
+        return self.guidance != 1
+
+    def table(self, windows: Sequence[range]) -> torch.Tensor:
+        """Number of the text that each layer reads, ``[windows, prompts, M]``."""
+        table = self.ours[None, :, None].repeat(len(windows), 1, self.depth)
+        for row, window in zip(table, windows, strict=True):
+            row[:, list(window)] = self.theirs[:, None]
+        return table
+
+    def pictures(
+        self,
+        windows: Sequence[range],
+        seeds: Sequence[int],
+        what: str = "painting",
+        progress: Progress | None = None,
+        *,
+        steps: int | None = None,
+    ) -> torch.Tensor:
+        """What is painted when each window reads the targets: ``[windows, prompts, seeds, ...]``.
+
+        Windows, prompts, seeds and both branches of guidance share their batches.
+        """
+        config, read = self.config, self.texts
+        steps = steps or config.steps
+        table = self.table(windows)
+        own = self.ours.repeat(len(windows))
+        pictures = sample(
+            self.model,
+            read.states[own.to(read.states.device)],
+            seeds,
+            unconditional=read.states[0],
+            pooled_conditioning=None if read.pooled is None else read.pooled[own - 1],
+            steps=steps,
+            guidance=self.guidance,
+            batch_size=config.batch_size,
+            size=config.size,
+            around=routed(read, table.flatten(0, 1), guided=self.guided),
+            progress=progress and (lambda done, total, _: progress(done, total, what)),
+        )
+        steps = steps or self.model.family.steps
+        self.evaluations += len(own) * len(seeds) * steps * (1 + self.guided)
+        return pictures.unflatten(0, table.shape[:2])
+
+    def scores(self, pictures: torch.Tensor) -> torch.Tensor:
+        """CLIP-Scores ``[windows, prompts, seeds]`` of what :meth:`pictures` gave."""
+        return clip_scores(self.clip, pictures, self.words)
+
+    def paint(
+        self, windows: Sequence[range], what: str = "painting", progress: Progress | None = None
+    ) -> tuple[torch.Tensor, list[float]]:
+        """Pictures ``[windows, prompts, seeds, 3, H, W]`` and the mean score of every window."""
+        pictures = self.pictures(windows, self.config.seeds, what, progress)
+        return pictures, self.scores(pictures).mean((-2, -1)).tolist()
