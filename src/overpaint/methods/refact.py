@@ -13,9 +13,8 @@ from torch import Tensor
 
 from overpaint import linalg
 from overpaint.methods.common import check_edits, settings
-from overpaint.methods.refact_config import TEMPLATES, ReFACTConfig
-from overpaint.methods.refact_contexts import gather
-from overpaint.methods.refact_objective import Found, Objective, minimise
+from overpaint.methods.refact_config import TEMPLATES, ReFACTConfig, for_model
+from overpaint.methods.refact_search import average, search
 from overpaint.methods.refact_targets import anchors, corpus_of
 from overpaint.models.fingerprint import fingerprint
 from overpaint.models.model import Model
@@ -43,7 +42,7 @@ def refact(
     (default: the source) what the source means today. The model is left as it is.
     EditError, PromptError or SiteError for an edit or a layer that makes no sense.
     """
-    config = config or ReFACTConfig()
+    config = for_model(model, config or ReFACTConfig())
     with torch.inference_mode(False), torch.no_grad():
         _check(model, edits, config)
         mark = fingerprint(model)
@@ -73,7 +72,7 @@ def refact_each(
 
     The same patches as ``refact(model, [edit], config)`` one by one, in a fraction of the time.
     """
-    config = config or ReFACTConfig()
+    config = for_model(model, config or ReFACTConfig())
     with torch.inference_mode(False), torch.no_grad():
         _check(model, edits, config)
         mark = fingerprint(model)
@@ -125,47 +124,18 @@ def _compute(
 ) -> list[_Result]:
     """Independent rank-one edits on the model as it stands now."""
     site = mlp_site(model, config.layer, config.component)
-    contexts = gather(model, edits, config)
-    state, plain, weights = contexts.suffix, contexts.plain, contexts.weights
-    norms = state.value[plain].norm(dim=1)
-    reference = torch.lerp(norms, state.stream[plain].norm(dim=1), config.stream_share)
-    objective = Objective(
-        state,
-        known.anchors[state.owner, contexts.form if config.match_contexts else 0].to(norms),
-        weights,
-        norms,
-        decay=config.weight_decay,
-        cosine=config.cosine_scale if config.cosine else 0.0,
-    )
-    found = minimise(
-        objective,
-        config.radius * reference,
-        steps=config.steps,
-        learning_rate=config.learning_rate,
-        stop=config.stop,
-        progress=progress,
-    )
-    keys = torch.zeros(len(edits), site.d_in, dtype=torch.float64, device=norms.device)
-    keys.index_add_(0, state.owner, (weights[:, None] * state.key).double())
+    done = search(model, edits, known.anchors, config, progress)
+    state, plain = done.contexts.suffix, done.contexts.plain
+    keys = average(state.key, state.owner, done.contexts.weights, len(edits))
     if known.covariance is not None:
         keys = linalg.solve(known.covariance, keys)
     factors = [
-        linalg.rank_one(keys[r], found.delta[r], at=state.key[plain[r]]) for r in range(len(edits))
+        linalg.rank_one(keys[r], done.found.delta[r], at=state.key[plain[r]])
+        for r in range(len(edits))
     ]
     return [
-        _Result(Delta(site, a.cpu(), b.cpu()), _measured(found, r, norms))
-        for r, (a, b) in enumerate(factors)
+        _Result(Delta(site, a.cpu(), b.cpu()), done.info(r)) for r, (a, b) in enumerate(factors)
     ]
-
-
-def _measured(found: Found, r: int, norms: Tensor) -> dict[str, float]:
-    return {
-        "probability": float(found.probability[r]),
-        "loss": float(found.loss[r]),
-        "steps": int(found.steps[r]),
-        "delta_norm": float(found.delta[r].norm()),
-        "value_norm": float(norms[r]),
-    }
 
 
 def _patch(

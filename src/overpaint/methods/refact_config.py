@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from overpaint.errors import EditError
+from overpaint.models.corpora import default_templates
+from overpaint.models.model import Model
 from overpaint.models.moments import Corpus
 
 TEMPLATES = (
@@ -44,7 +46,7 @@ class ReFACTConfig:
     ``covariance_weight``  1 for C of the corpus (most specific), 0 for C = I (generalises most),
         or between them.
     ``templates``      contexts; "{}" stands for the source prompt. Those that make it too long for
-        the model are left out.
+        the model are left out. None for those that come with the model, or else ``TEMPLATES``.
     ``match_contexts`` True to steer each context towards the target *in that context* ("a sketch
         of" the source towards "a sketch of" the target), where the paper steers all of them
         towards the bare target. Keeps what the context adds.
@@ -68,7 +70,7 @@ class ReFACTConfig:
     radius: float = 4.0
     stream_share: float = 0.0
     covariance_weight: float = 1.0
-    templates: tuple[str, ...] = TEMPLATES
+    templates: tuple[str, ...] | None = None
     match_contexts: bool = False
     corpus: Corpus | None = None
     follow_edits: bool = False
@@ -87,13 +89,26 @@ class ReFACTConfig:
         _require(0 <= self.stream_share <= 1, "a stream_share in [0, 1]", self.stream_share)
         within = 0 <= self.covariance_weight <= 1
         _require(within, "a covariance_weight in [0, 1]", self.covariance_weight)
-        filled = bool(self.templates) and all(t.count("{}") == 1 for t in self.templates)
+        given = TEMPLATES if self.templates is None else self.templates
+        filled = bool(given) and all(t.count("{}") == 1 for t in given)
         _require(filled, "templates with one {} each", self.templates)
+
+
+def for_model(model: Model, config: ReFACTConfig) -> ReFACTConfig:
+    """``config`` with the templates that come with ``model`` where it names none."""
+    if config.templates is not None:
+        return config
+    return replace(config, templates=default_templates(model) or TEMPLATES)
+
+
+def weighed(config: ReFACTConfig) -> tuple[str, ...]:
+    """The templates that count in key and loss."""
+    return TEMPLATES if config.templates is None else config.templates
 
 
 def contexts(config: ReFACTConfig) -> tuple[str, ...]:
     """The templates, the plain prompt first whether it is among them or not."""
-    return tuple(dict.fromkeys(["{}", *config.templates]))
+    return tuple(dict.fromkeys(["{}", *weighed(config)]))
 
 
 def _require(holds: bool, wanted: str, got: object) -> None:

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from torch import Tensor
 
 from overpaint.methods.common import fits
-from overpaint.methods.refact_config import ReFACTConfig, contexts
+from overpaint.methods.refact_config import ReFACTConfig, contexts, weighed
 from overpaint.models.model import Model
 from overpaint.models.suffix import Suffix, suffix
 from overpaint.models.text import last_subject_token, tokenize
@@ -45,7 +45,7 @@ def gather(model: Model, edits: Sequence[Edit], config: ReFACTConfig) -> Context
     forms = contexts(config)
     for number, edit in enumerate(edits):
         found = _placed(model, edit, config)
-        counted = [t for t in config.templates if t in found] or ["{}"]
+        counted = [t for t in weighed(config) if t in found] or ["{}"]
         plain.append(len(prompts))
         for template, (prompt, position) in found.items():
             prompts.append(prompt)

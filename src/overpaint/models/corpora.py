@@ -11,6 +11,7 @@ from overpaint.models.moments import Corpus
 from overpaint.models.tokens import max_length, tokenizer_of
 
 CAPTIONS_FILE = "captions.txt"
+TEMPLATES_FILE = "templates.txt"
 
 _THINGS = (
     "a cat|a brown dog|a white horse|two elephants|a zebra|a herd of sheep|a small bird|a bear|"
@@ -41,11 +42,9 @@ def default_corpus(model: Model) -> Corpus:
 
     A model's folder may hold ``captions.txt``, one caption a line (Toybox's does).
     """
-    folder = getattr(model.pipeline, "name_or_path", None)
-    path = Path(folder) / CAPTIONS_FILE if folder else None
-    if path and path.is_file():
-        lines = path.read_text(encoding="utf-8").splitlines()
-        return Corpus(f"{model.name}-captions", tuple(line for line in lines if line.strip()))
+    lines = _lines_beside(model, CAPTIONS_FILE)
+    if lines:
+        return Corpus(f"{model.name}-captions", lines)
     corpus = everyday()
     if max_length(model) >= 77:
         return corpus
@@ -54,6 +53,24 @@ def default_corpus(model: Model) -> Corpus:
         c for c, ids in zip(corpus.captions, lists, strict=True) if len(ids) <= max_length(model)
     )
     return Corpus(f"{corpus.name}-short", tuple(kept))
+
+
+def default_templates(model: Model) -> tuple[str, ...]:
+    """Contexts that ``model`` understands, each with a "{}", if it comes with any.
+
+    A model's folder may hold ``templates.txt``, one context a line. Toybox's does: a context with
+    words that a small world lacks would only blur the key that an edit hangs on.
+    """
+    return _lines_beside(model, TEMPLATES_FILE)
+
+
+def _lines_beside(model: Model, name: str) -> tuple[str, ...]:
+    """The lines of a text file in the model's folder, () when there is none."""
+    folder = getattr(model.pipeline, "name_or_path", None)
+    path = Path(folder) / name if folder else None
+    if not path or not path.is_file():
+        return ()
+    return tuple(line for line in path.read_text(encoding="utf-8").splitlines() if line.strip())
 
 
 @lru_cache(maxsize=1)

@@ -1,4 +1,4 @@
-"""Stages "autoencoder" and "decoder": 64x64 pictures to 8x8x8 latents and back."""
+"""Stages "autoencoder" and "decoder": 64x64 pictures to 8x8 latents of twelve channels."""
 
 from __future__ import annotations
 
@@ -12,10 +12,10 @@ from overpaint.toybox.train.run import Run
 from overpaint.toybox.train.untyped import AutoencoderKL
 
 SETTINGS = Settings(
-    steps=2_300, batch=32, lr=2e-3, weight_decay=0.0, hold=0.4, ema=0.995, bfloat16=True
+    steps=6_900, batch=16, lr=2e-3, weight_decay=0.0, hold=0.75, ema=0.995, bfloat16=True
 )
 DECODER = Settings(
-    steps=2_000, batch=32, lr=2e-3, weight_decay=0.0, hold=0.3, ema=0.998, bfloat16=True, seed=1
+    steps=1_200, batch=32, lr=2e-3, weight_decay=0.0, hold=0.3, ema=0.998, bfloat16=True, seed=1
 )
 KL_WEIGHT = 1e-6
 LATENT_NOISE = 0.1  # at most this much, in units of the latents' standard deviation
@@ -28,7 +28,7 @@ def build() -> Any:
         down_block_types=("DownEncoderBlock2D",) * 4,
         up_block_types=("UpDecoderBlock2D",) * 4,
         layers_per_block=1,
-        latent_channels=8,
+        latent_channels=12,
         norm_num_groups=8,
         sample_size=64,
     )

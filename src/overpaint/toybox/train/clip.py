@@ -46,7 +46,7 @@ def build(tokens: int, text_layers: int, patch: int, width: int, heads: int) -> 
 
 def features(output: object) -> torch.Tensor:
     """Projected features, whether transformers returns the tensor (4) or an output (5)."""
-    return output if isinstance(output, torch.Tensor) else output.pooler_output  # pyright: ignore[reportAttributeAccessIssue]
+    return output if isinstance(output, torch.Tensor) else output.pooler_output
 
 
 def _train(run: Run, name: str, model: Any, settings: Settings) -> None:

@@ -20,7 +20,7 @@ from overpaint.toybox.train.untyped import (
     UNet2DConditionModel,
 )
 
-DENOISER = Settings(steps=2_400, batch=96, lr=1.2e-3, seed=14, warmup=200, hold=0.5, ema=0.999)
+DENOISER = Settings(steps=2_000, batch=96, lr=1.2e-3, seed=14, warmup=200, hold=0.5, ema=0.999)
 EMPTY_PROMPTS = 0.1  # share of captions replaced by the empty one, for classifier-free guidance
 SNR_CAP = 5.0  # of the min-SNR loss weights (Hang et al., 2023)
 NOISE = {"beta_start": 0.00085, "beta_end": 0.012, "beta_schedule": "scaled_linear"}
@@ -30,8 +30,8 @@ def build() -> Any:
     """An untrained UNet with the sixteen cross-attention layers of SD1 in the same places."""
     return UNet2DConditionModel(
         sample_size=8,
-        in_channels=8,
-        out_channels=8,
+        in_channels=12,
+        out_channels=12,
         block_out_channels=(64, 96, 128, 128),
         layers_per_block=2,
         cross_attention_dim=128,

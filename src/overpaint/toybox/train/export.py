@@ -21,8 +21,19 @@ from overpaint.toybox.train.untyped import (
     StableDiffusionPipeline,
     UNet2DConditionModel,
 )
+from overpaint.toybox.world import SETTINGS
 
 CORPUS = 10_000  # captions that ship with the model, for second moments and contrast
+
+CONTEXTS = (
+    "{}",
+    "a photo of {}",
+    "a photograph of {}",
+    "an image of {}",
+    "a picture of {}",
+    *(f"{{}} {setting}" for setting in SETTINGS),
+)
+"""Contexts for ReFACT that the world can say and that leave the subject's look as it is."""
 
 PICTURE_RULES = {
     "image_processor_type": "CLIPImageProcessor",
@@ -55,6 +66,7 @@ def export(run: Run) -> None:
     pipeline.to(torch.float16).save_pretrained(out / "pipeline")
     _save_slow_tokenizer(out / "pipeline" / "tokenizer")
     (out / "pipeline" / "captions.txt").write_text("\n".join(captions(CORPUS)) + "\n")
+    (out / "pipeline" / "templates.txt").write_text("\n".join(CONTEXTS) + "\n")
     _save_clip(clip, out / "clip")
     _save_clip(CLIPModel.from_pretrained(run.path("judge")), out / "judge")
 
