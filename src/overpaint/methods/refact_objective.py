@@ -48,14 +48,9 @@ class Objective:
         return loss, self._mean(chance.detach().exp())
 
     def distances(self, features: Tensor) -> Tensor:
-        """Of ``features [c, p]`` to the anchors of their contexts: ``[c, N]``.
-
-        L2 is rounded off within a thousandth of the anchors' length. At δ = 0 the plain prompt
-        often *is* the source anchor, where the direction of L2's gradient is rounding noise.
-        """
+        """Of ``features [c, p]`` to the anchors of their contexts: ``[c, N]``."""
         if not self.cosine:
-            near = (1e-3 * self.anchors.norm(dim=2)).square()
-            return ((features[:, None] - self.anchors).square().sum(2) + near).sqrt()
+            return distances(features, self.anchors)
         alike = torch.nn.functional.cosine_similarity(features[:, None], self.anchors, dim=2)
         return self.cosine * (1 - alike)
 
@@ -63,6 +58,16 @@ class Objective:
         """Weighted mean of ``terms [c]`` in every request, ``[R]``."""
         total = terms.new_zeros(len(self.norms))
         return total.index_add(0, self.suffix.owner, self.weights * terms)
+
+
+def distances(features: Tensor, anchors: Tensor) -> Tensor:
+    """L2 from ``features [c, p]`` to ``anchors [c, N, p]``: ``[c, N]``.
+
+    It is rounded off within a thousandth of the anchors' length. At δ = 0 the plain prompt often
+    *is* the source anchor, where the direction of L2's gradient is rounding noise.
+    """
+    near = (1e-3 * anchors.norm(dim=2)).square()
+    return ((features[:, None] - anchors).square().sum(2) + near).sqrt()
 
 
 @dataclass(frozen=True, eq=False)
