@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import TypeVar
 
 from overpaint.errors import EditError
 from overpaint.models.corpora import default_templates
@@ -94,7 +95,10 @@ class ReFACTConfig:
         _require(filled, "templates with one {} each", self.templates)
 
 
-def for_model(model: Model, config: ReFACTConfig) -> ReFACTConfig:
+_Config = TypeVar("_Config", bound=ReFACTConfig)
+
+
+def for_model(model: Model, config: _Config) -> _Config:
     """``config`` with the templates that come with ``model`` where it names none."""
     if config.templates is not None:
         return config
