@@ -100,7 +100,7 @@ def fast_locogen(
         _, (clean, full) = painter.paint([range(0), range(painter.depth)], "the ends", progress)
         goal = goal_score(rule, config, clean, full)
         info |= {"clean": clean, "full": full, "threshold": goal}
-    effects = layer_effects(painter, config.seeds[: fast.trial], fast, progress)
+    effects = layer_effects(painter, config.seeds[: fast.trial], fast, progress).mean(0)
     for width in widths:
         windows = windows_of(painter.depth, width)
         expected = [float(effects[list(w)].sum()) for w in windows]
@@ -144,20 +144,18 @@ def _verified(
 def layer_effects(
     painter: Painter, seeds: Sequence[int], fast: FastConfig, progress: Progress | None = None
 ) -> torch.Tensor:
-    """First-order change of the mean score when one layer reads the targets: ``[M]``, on the CPU.
+    """First-order change of each prompt's score when one layer reads the target: ``[prompts, M]``.
 
-    The mean is over prompts, ``seeds`` and timesteps.
+    Mean over ``seeds`` and timesteps; float32 on the CPU.
     """
-    effects = torch.zeros(painter.depth)
-    count = 0
+    effects = torch.zeros(len(painter.ours), painter.depth)
     moments = list(_moments(painter, seeds, fast))
     for done, moment in enumerate(moments, 1):
-        effects += _effects(painter, moment)
-        count += len(moment.rows)
+        effects.index_add_(0, moment.rows, _effects(painter, moment))
+        painter.evaluations += BACKWARD * len(moment.rows)
         if progress:
             progress(done, len(moments), "gradients")
-    painter.evaluations += BACKWARD * count
-    return effects / count
+    return effects / (len(seeds) * fast.times)
 
 
 def _moments(painter: Painter, seeds: Sequence[int], fast: FastConfig) -> Iterator[_Moment]:
@@ -177,7 +175,7 @@ def _moments(painter: Painter, seeds: Sequence[int], fast: FastConfig) -> Iterat
 
 
 def _effects(painter: Painter, moment: _Moment) -> torch.Tensor:
-    """Sum over the rows of ``moment`` of gradient times difference, for each layer: ``[M]``."""
+    """Gradient times difference in each row of ``moment``, for each layer: ``[r, M]``."""
     model, read, rows = painter.model, painter.texts, moment.rows
     ours, theirs = painter.ours[rows], painter.theirs[rows]
     pooled = None if read.pooled is None else read.pooled[ours - 1]
@@ -195,8 +193,8 @@ def _effects(painter: Painter, moment: _Moment) -> torch.Tensor:
         pictures = (decode_pixels(model, latents) + 1) / 2
         score = 100 * (see(painter.clip, pictures.clamp(0, 1)) * words).sum()
         slopes = torch.autograd.grad(score, [leaf for _, leaf in found])
-    effects = torch.zeros(painter.depth)
+    effects = torch.zeros(len(rows), painter.depth)
     for (layer, leaf), (_, _, kept), slope in zip(found, read.projected, slopes, strict=True):
         change = kept[theirs.to(kept.device)] - leaf.detach()
-        effects[layer] += (slope.float() * change.float()).sum().cpu()
+        effects[:, layer] += (slope.float() * change.float()).sum((1, 2)).cpu()
     return effects

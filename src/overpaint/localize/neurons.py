@@ -1,0 +1,168 @@
+"""Neurons of key and value projections that tell whether a prompt names a style.
+
+Basu et al., "On Mechanistic Knowledge Localization in Text-to-Image Generative Models", section 7.
+A neuron is one output of a projection in one of the layers that LocoGen found.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
+
+import torch
+
+from overpaint.errors import EditError, PromptError, SiteError
+from overpaint.models.fingerprint import fingerprint
+from overpaint.models.hooks import replace
+from overpaint.models.model import Model
+from overpaint.models.sites import cross_attention_layers, cross_attention_sites, module_at
+from overpaint.models.text import encode, last_subject_token
+from overpaint.types import Delta, Edit, Patch, Site
+
+
+@dataclass(frozen=True, eq=False)
+class Neurons:
+    """How strongly each neuron tells prompts with a style from prompts without.
+
+    ``sites``     the projections, in forward order.
+    ``z``         z-score of every neuron, ``[d_out]`` float64 for each site; positive where the
+        style makes the neuron larger.
+    ``resting``   mean output without the style, ``[d_out]`` float64 for each site.
+    ``prompts``   the prompts with the style, ``others`` those without it.
+    """
+
+    sites: tuple[Site, ...]
+    z: tuple[torch.Tensor, ...]
+    resting: tuple[torch.Tensor, ...]
+    prompts: tuple[str, ...]
+    others: tuple[str, ...]
+
+    @property
+    def count(self) -> int:
+        """How many neurons there are in all sites together."""
+        return sum(site.d_out for site in self.sites)
+
+    def top(self, n: int) -> tuple[torch.Tensor, ...]:
+        """The ``n`` neurons of largest ``|z|`` in all sites together: their numbers, site by site.
+
+        EditError when there are not that many.
+        """
+        if not 1 <= n <= self.count:
+            raise EditError(f"expected 1 to {self.count} neurons, as many as there are, got {n}")
+        ranked = torch.cat(self.z).abs().argsort(descending=True, stable=True)
+        chosen = torch.zeros(self.count, dtype=torch.bool)
+        chosen[ranked[:n]] = True
+        parts = chosen.split([site.d_out for site in self.sites])
+        return tuple(part.nonzero().flatten() for part in parts)
+
+
+@torch.no_grad()
+def find_neurons(
+    model: Model,
+    prompts: Sequence[str],
+    others: Sequence[str],
+    layers: Sequence[int],
+    *,
+    subjects: Sequence[str] | None = None,
+    other_subjects: Sequence[str] | None = None,
+    projections: Sequence[str] = ("to_k", "to_v"),
+) -> Neurons:
+    """z-score of every neuron between ``prompts`` with a style and ``others`` without.
+
+    Section 7: activations at the last token of the subject (default: of the whole prompt), for the
+    projections of cross-attention ``layers``. z is the difference of the two means over its
+    standard error, each group with its own variance. Each group needs at least two prompts.
+    SiteError for layers outside the model, PromptError for prompts that do not fit.
+    """
+    sites = sites_of(model, layers, projections)
+    groups = [
+        _at_subjects(model, prompts, subjects, "with the style"),
+        _at_subjects(model, others, other_subjects, "without the style"),
+    ]
+    z, resting = [], []
+    for site in sites:
+        module = module_at(model, site)
+        styled, plain = (module(x).double().cpu() for x in groups)
+        error = styled.var(0) / len(styled) + plain.var(0) / len(plain)
+        # A neuron that never varies but differs is certain; one that is always the same is not.
+        z.append((styled.mean(0) - plain.mean(0)) / error.clamp_min(1e-24).sqrt())
+        resting.append(plain.mean(0))
+    return Neurons(sites, tuple(z), tuple(resting), tuple(prompts), tuple(others))
+
+
+def dropout(model: Model, neurons: Neurons, n: int) -> Patch:
+    """The ``n`` strongest neurons switched off: their rows of W become zero, a patch of rank n.
+
+    ``ΔW = -Σ e_i w_i`` over the chosen rows, so ``A`` holds the rows and ``B`` their places.
+    """
+    deltas = []
+    for site, chosen in zip(neurons.sites, neurons.top(n), strict=True):
+        if not len(chosen):
+            continue
+        rows = module_at(model, site).weight.detach()[chosen.to(model.device)].float().cpu()
+        places = torch.zeros(site.d_out, len(chosen))
+        places[chosen, torch.arange(len(chosen))] = -1
+        deltas.append(Delta(site, rows.clone(), places))
+    target = neurons.others[0]
+    edits = tuple(Edit(prompt, target) for prompt in neurons.prompts)
+    return Patch(tuple(deltas), "dropout", edits, fingerprint(model), {"neurons": n})
+
+
+@contextmanager
+def held(model: Model, neurons: Neurons, n: int) -> Iterator[None]:
+    """Inside, the ``n`` strongest neurons stay at their mean without the style, for every token.
+
+    An intervention, not a patch: what does not depend on the input is no change of weights.
+    """
+    with ExitStack() as stack:
+        chosen = zip(neurons.sites, neurons.resting, neurons.top(n), strict=True)
+        for site, resting, places in chosen:
+            if len(places):
+                change = _Hold(places.to(model.device), resting[places])
+                stack.enter_context(replace(module_at(model, site), change))
+        yield
+
+
+@dataclass(frozen=True, eq=False)
+class _Hold:
+    """Puts ``values [k]`` into columns ``places [k]`` of what a module gives, ``[..., d_out]``."""
+
+    places: torch.Tensor
+    values: torch.Tensor
+
+    def __call__(self, output: torch.Tensor) -> torch.Tensor:
+        values = self.values.to(output).expand(*output.shape[:-1], -1)
+        return output.index_copy(-1, self.places, values)
+
+
+def sites_of(model: Model, layers: Sequence[int], projections: Sequence[str]) -> tuple[Site, ...]:
+    """Sites of the projections of ``layers``; SiteError for a layer that is not there."""
+    depth = len(cross_attention_layers(model))
+    for layer in layers:
+        if not 0 <= layer < depth:
+            raise SiteError(
+                f"{model.name} has cross-attention layers 0 to {depth - 1}, got layer {layer}"
+            )
+    if not layers:
+        raise SiteError("expected at least one cross-attention layer, got none; localize first")
+    sites = cross_attention_sites(model, projections)
+    a_layer = len(sites) // depth
+    return tuple(site for i, site in enumerate(sites) if i // a_layer in set(layers))
+
+
+def _at_subjects(
+    model: Model, prompts: Sequence[str], subjects: Sequence[str] | None, what: str
+) -> torch.Tensor:
+    """What cross-attention reads at the last subject token of each prompt: ``[n, d]``."""
+    if isinstance(prompts, str) or len(prompts) < 2:
+        raise PromptError(f"expected at least two prompts {what} to compare, got {prompts!r}")
+    subjects = prompts if subjects is None else subjects
+    if len(subjects) != len(prompts):
+        raise PromptError(
+            f"expected one subject for each of {len(prompts)} prompts {what}, got {len(subjects)}"
+        )
+    states = torch.cat([encode(model, [prompt], allow_empty=False) for prompt in prompts])
+    pairs = zip(prompts, subjects, strict=True)
+    last = torch.tensor([last_subject_token(model, p, s) for p, s in pairs])
+    return states[torch.arange(len(prompts)), last.to(states.device)].to(model.dtype)
