@@ -91,13 +91,13 @@ def trouble(text: str) -> str:
     """What is wrong with a piece of text, or ``""``: empty, or mangled by a wrong encoding."""
     if not text:
         return "the cell is empty; fill it in or remove the row"
+    if text.isascii() and text.isprintable():
+        return ""  # nearly every cell
     for character in text:
         odd = unicodedata.category(character)[0] == "C" or character == "\ufffd"
         if odd and character not in _JOINERS:
             name = unicodedata.name(character, "a control character")
             return f"stray U+{ord(character):04X} ({name.lower()}) in {text!r}; save it as UTF-8"
-    if text.isascii():
-        return ""
     try:
         meant = text.encode("cp1252").decode("utf-8")
     except UnicodeError:

@@ -5,12 +5,15 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from overpaint.toybox import cases
+from overpaint.toybox.cases import EditKind
 from overpaint.types import Case
 
+__all__ = ["EditKind", "edit_cases", "professions", "prompt_pairs"]
 
-def edit_cases(*kinds: cases.EditKind, split: str = "test") -> Callable[[], tuple[Case, ...]]:
-    """A function that makes the cases of ``kinds``, one kind after the other."""
-    return lambda: tuple(case for kind in kinds for case in cases.load(kind, split))
+
+def edit_cases(kind: EditKind, split: str) -> Callable[[], tuple[Case, ...]]:
+    """A function that gives the cases of ``kind`` in ``split``."""
+    return lambda: cases.load(kind, split)
 
 
 def professions() -> tuple[cases.GenderCase, ...]:
