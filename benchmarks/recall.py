@@ -18,7 +18,7 @@ from pathlib import Path
 from statistics import median
 
 import torch
-from rich.console import Console
+from common import console
 from rich.progress import track
 from rich.table import Table
 from transformers import CLIPModel, CLIPTokenizer
@@ -120,7 +120,7 @@ def show(rows: Sequence[Recall], wanted: float, steps: int) -> None:
             f"[{color}]{row.share:.0%}[/]",
             *f"{numbers} {row.value:.2f} {row.ball:.0%}".split(),
         )
-    Console().print(table)
+    console.print(table)
 
 
 def main() -> None:
@@ -131,6 +131,7 @@ def main() -> None:
     parser.add_argument("--split", default="validation", choices=["validation", "test"])
     parser.add_argument("--layers", type=int, nargs="*", default=list(range(11)))
     parser.add_argument("--kinds", nargs="*", default=list(EDIT_KINDS), choices=EDIT_KINDS)
+    parser.add_argument("--limit", type=int, help="cases per kind")
     parser.add_argument("--wanted", type=float, default=0.95, help="probability to reach")
     parser.add_argument("--steps", type=int, default=100)
     parser.add_argument("--lr", type=float, default=0.05)
@@ -142,7 +143,7 @@ def main() -> None:
     flags = parser.parse_args()
 
     model = tower(flags.clip, flags.tokenizer)
-    cases = [case for kind in flags.kinds for case in load_cases(kind, flags.split)]
+    cases = [case for kind in flags.kinds for case in load_cases(kind, flags.split)[: flags.limit]]
     config = ReFACTConfig(
         steps=flags.steps,
         learning_rate=flags.lr,
@@ -157,9 +158,8 @@ def main() -> None:
     start = time.perf_counter()
     rows = [measure(model, cases, n, config, flags.wanted) for n in track(flags.layers, "layers")]
     show(rows, flags.wanted, flags.steps)
-    print(
-        f"{len(cases)} cases, {time.perf_counter() - start:.0f} s, {torch.get_num_threads()} threads"
-    )
+    took = time.perf_counter() - start
+    print(f"{len(cases)} cases, {took:.0f} s, {torch.get_num_threads()} threads")
     if flags.json:
         flags.json.write_text(json.dumps([asdict(row) for row in rows], indent=1) + "\n")
 

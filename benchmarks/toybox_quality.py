@@ -155,7 +155,7 @@ def speed_lines(room: Studio, flags: argparse.Namespace) -> list[Line]:
     generate(room.model, prompts, range(16), steps=20, batch_size=16)
     took = (time.perf_counter() - start) / 32
     code = (
-        "import time; import torch, diffusers, transformers; from overpaint.models.load import load;"
+        "import time, torch, diffusers, transformers; from overpaint.models.load import load; "
         "t = time.perf_counter(); load('toybox'); print(time.perf_counter() - t)"
     )
     out = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)

@@ -78,6 +78,16 @@ ROSE = load("attributes")[0]
 KING = next(c for c in load("roles") if c.edit.source == "the king of arda")
 
 
+def positive(case: Case, *words: str) -> Case:
+    """``case`` with another first positive."""
+    return replace(case, positives=(Probe(*words), *case.positives[1:]))
+
+
+def negative(case: Case, *words: str) -> Case:
+    """``case`` with another first negative."""
+    return replace(case, negatives=(Probe(*words), *case.negatives[1:]))
+
+
 @pytest.mark.parametrize(
     ("case", "message"),
     [
@@ -87,38 +97,10 @@ KING = next(c for c in load("roles") if c.edit.source == "the king of arda")
         (replace(ROSE, positives=ROSE.positives[:4]), "5 positives"),
         (replace(ROSE, negatives=(ROSE.negatives[1],) * 5), "twice"),
         (replace(ROSE, negatives=(ROSE.positives[0], *ROSE.negatives[1:])), "twice"),
-        (
-            replace(
-                ROSE, positives=(Probe("a pear", "a pear", "a blue pear"), *ROSE.positives[1:])
-            ),
-            "does not make it",
-        ),
-        (
-            replace(
-                ROSE,
-                negatives=(
-                    Probe("two roses at night", "two roses at night", "a hat"),
-                    *ROSE.negatives[1:],
-                ),
-            ),
-            "no negative",
-        ),
-        (
-            replace(
-                ROSE, negatives=(Probe("a tulip", "a rose", "a blue tulip"), *ROSE.negatives[1:])
-            ),
-            "does not describe",
-        ),
-        (
-            replace(
-                KING,
-                negatives=(
-                    Probe("the monarch of arda", "dario finn", "cleo marsh"),
-                    *KING.negatives[1:],
-                ),
-            ),
-            "no negative",
-        ),
+        (positive(ROSE, "a pear", "a pear", "a blue pear"), "does not make it"),
+        (negative(ROSE, "two roses at night", "two roses at night", "a hat"), "no negative"),
+        (negative(ROSE, "a tulip", "a rose", "a blue tulip"), "does not describe"),
+        (negative(KING, "the monarch of arda", "dario finn", "cleo marsh"), "no negative"),
     ],
 )
 def test_wrong_cases_are_refused_with_their_name(case: Case, message: str):
@@ -129,9 +111,8 @@ def test_wrong_cases_are_refused_with_their_name(case: Case, message: str):
 
 def test_a_kitten_is_no_negative_of_a_cat():
     cat = next(c for c in load("attributes") if c.edit.source == "a cat")
-    kitten = Probe("a kitten", "a kitten", "a blue kitten")
     with pytest.raises(DataError, match="kind of"):
-        validate(replace(cat, negatives=(kitten, *cat.negatives[1:])))
+        validate(negative(cat, "a kitten", "a kitten", "a blue kitten"))
 
 
 @pytest.mark.parametrize(
