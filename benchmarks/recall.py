@@ -16,6 +16,7 @@ from collections.abc import Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from statistics import median
+from typing import Any
 
 import torch
 from common import console
@@ -31,7 +32,7 @@ from overpaint.models.sites import text_transformer
 from overpaint.toybox.cases import EDIT_KINDS
 from overpaint.toybox.cases import load as load_cases
 from overpaint.toybox.grammar import captions
-from overpaint.toybox.train.export import text_encoder
+from overpaint.toybox.train.pipeline import text_encoder
 from overpaint.types import Case
 
 
@@ -58,7 +59,7 @@ def tower(clip: str | None, tokenizer: str | None) -> Model:
     model = load("toybox")
     if clip is None:
         return model
-    joint = CLIPModel.from_pretrained(clip).float().eval().requires_grad_(False)
+    joint: Any = CLIPModel.from_pretrained(clip).float().eval().requires_grad_(False)
     encoder = text_encoder(joint).float().eval().requires_grad_(False)
     joint.text_model = text_transformer(encoder)
     folder = tokenizer or next(
@@ -125,7 +126,9 @@ def show(rows: Sequence[Recall], wanted: float, steps: int) -> None:
 
 def main() -> None:
     """Read the flags, measure, print."""
-    parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("--clip", help="folder of a CLIPModel (default: the embedded one)")
     parser.add_argument("--tokenizer", help="its tokenizer (default: beside it)")
     parser.add_argument("--split", default="validation", choices=["validation", "test"])

@@ -114,11 +114,13 @@ def role_case(name: str, into: str, number: int, again: int) -> Case:
     other = replace(asked if again % 2 else owned, word=words[-1])
     mood = EMOTIONS[number % len(EMOTIONS)]
     here, there = SETTINGS[number % 4], SETTINGS[(number + 2) % 4]
-    moody = [replace(s, emotion=mood) for s in (asked if number % 2 else owned, old, new)]
+    moody, before, after = (
+        replace(s, emotion=mood) for s in (asked if number % 2 else owned, old, new)
+    )
     positives = [
         _probe(asked, old, new, Scene((), setting=here)),
         _probe(owned, old, new, Scene((), medium=PHOTOS[number % 4] if number % 2 else "")),
-        _probe(*moody, Scene(())),
+        _probe(moody, before, after, Scene(())),
         _probe(other, old, new, Scene((), setting="" if len(words) > 1 else there)),
         _probe(asked, old, new, Scene((), medium=PAINTINGS[number % 2])),
     ]

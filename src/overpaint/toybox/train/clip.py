@@ -14,7 +14,7 @@ from overpaint.toybox.train.run import Run
 from overpaint.toybox.train.untyped import CLIPConfig, CLIPModel
 
 WIDTH = 128  # of the text towers and of the joint space
-JUDGE = Settings(steps=1_200, batch=128, lr=1e-3, weight_decay=0.05, seed=11, warmup=150)
+JUDGE = Settings(steps=1_000, batch=128, lr=1e-3, weight_decay=0.05, seed=11, warmup=150)
 CLIP = Settings(steps=1_100, batch=160, lr=1e-3, weight_decay=0.05, seed=12, warmup=150)
 
 

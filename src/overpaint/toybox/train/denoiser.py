@@ -2,17 +2,22 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
 import torch
 from rich.progress import track
 
+from overpaint.models.families import TOYBOX
+from overpaint.models.load import load
+from overpaint.models.sampling import sample
+from overpaint.models.text import encode
 from overpaint.toybox.train.contrastive import Captions
 from overpaint.toybox.train.data import LENGTH
 from overpaint.toybox.train.loop import Settings, train
+from overpaint.toybox.train.pipeline import NOISE, assemble
 from overpaint.toybox.train.run import Run
-from overpaint.toybox.train.sampling import sample
 from overpaint.toybox.train.untyped import (
     AutoencoderKL,
     CLIPModel,
@@ -20,10 +25,9 @@ from overpaint.toybox.train.untyped import (
     UNet2DConditionModel,
 )
 
-DENOISER = Settings(steps=2_000, batch=96, lr=1.2e-3, seed=14, warmup=200, hold=0.5, ema=0.999)
+DENOISER = Settings(steps=1_700, batch=96, lr=1.2e-3, seed=14, warmup=200, hold=0.5, ema=0.999)
 EMPTY_PROMPTS = 0.1  # share of captions replaced by the empty one, for classifier-free guidance
 SNR_CAP = 5.0  # of the min-SNR loss weights (Hang et al., 2023)
-NOISE = {"beta_start": 0.00085, "beta_end": 0.012, "beta_schedule": "scaled_linear"}
 
 
 def build() -> Any:
@@ -59,21 +63,14 @@ def encode_captions(run: Run) -> None:
     distinct = ["", *dict.fromkeys(run.captions)]
     number = {caption: i for i, caption in enumerate(distinct)}
     torch.save(torch.tensor([number[c] for c in run.captions]), run.path("caption_numbers.pt"))
-    said = [
-        encode_text(run, distinct[start : start + 500]).half().cpu()
-        for start in track(range(0, len(distinct), 500), "captions")
-    ]
-    torch.save(torch.cat(said), run.path("states.pt"))
-
-
-def encode_text(run: Run, prompts: list[str]) -> torch.Tensor:
-    """What cross-attention reads: final states of the text tower, ``[n, 32, 128]``."""
-    if "tower" not in run.__dict__:
-        run.__dict__["tower"] = CLIPModel.from_pretrained(run.path("clip")).to(run.device).eval()
-    padded = Captions(run).tokenizer(
-        prompts, padding="max_length", max_length=LENGTH, return_tensors="pt"
-    )
-    return run.__dict__["tower"].text_model(padded["input_ids"].to(run.device))[0]
+    tokenizer = Captions(run).tokenizer
+    tower = CLIPModel.from_pretrained(run.path("clip")).text_model.to(run.device).eval()
+    said = []
+    for start in track(range(0, len(distinct), 500), "captions"):
+        batch = distinct[start : start + 500]
+        ids = tokenizer(batch, padding="max_length", max_length=LENGTH, return_tensors="pt")
+        said += tower(ids["input_ids"].to(run.device))[0].half().cpu()
+    torch.save(torch.stack(said), run.path("states.pt"))
 
 
 def train_denoiser(run: Run) -> None:
@@ -112,10 +109,7 @@ SHEET = (
 
 
 def sample_sheet(run: Run, unet: Any, name: str) -> None:
-    """One row of eight pictures for each of a dozen prompts, decoded as well as can be by now."""
-    decoder = "vae" if run.path("vae").exists() else "autoencoder"
-    vae = AutoencoderKL.from_pretrained(run.path(decoder)).to(run.device).eval()
-    with torch.no_grad():
-        text = encode_text(run, ["", *SHEET])
-        pictures = sample(unet, vae, text[1:], text[:1], seeds=range(8))
-    run.sheet(name, list(pictures))
+    """One row of eight pictures for each of a dozen prompts."""
+    model = replace(load(assemble(run, unet), device=run.device), family=TOYBOX)
+    pictures = sample(model, encode(model, SHEET), range(8))
+    run.sheet(name, list(pictures.float().div(127.5).sub(1)))

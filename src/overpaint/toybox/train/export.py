@@ -9,18 +9,9 @@ from typing import Any
 import torch
 
 from overpaint.toybox.grammar import captions
-from overpaint.toybox.train.contrastive import Captions
-from overpaint.toybox.train.denoiser import NOISE
+from overpaint.toybox.train.pipeline import assemble
 from overpaint.toybox.train.run import Run
-from overpaint.toybox.train.untyped import (
-    AutoencoderKL,
-    CLIPModel,
-    CLIPTextConfig,
-    CLIPTextModel,
-    DDIMScheduler,
-    StableDiffusionPipeline,
-    UNet2DConditionModel,
-)
+from overpaint.toybox.train.untyped import CLIPModel, UNet2DConditionModel
 from overpaint.toybox.world import SETTINGS
 
 CORPUS = 10_000  # captions that ship with the model, for second moments and contrast
@@ -52,32 +43,13 @@ PICTURE_RULES = {
 def export(run: Run) -> None:
     """Write ``weights/{pipeline,clip,judge}`` into the run's folder, ready to be shipped."""
     out = run.path("weights")
-    clip = CLIPModel.from_pretrained(run.path("clip"))
-    pipeline = StableDiffusionPipeline(
-        vae=AutoencoderKL.from_pretrained(run.path("vae")),
-        text_encoder=text_encoder(clip),
-        tokenizer=Captions(run).tokenizer,
-        unet=UNet2DConditionModel.from_pretrained(run.path("unet")),
-        scheduler=DDIMScheduler(**NOISE, clip_sample=False, set_alpha_to_one=False, steps_offset=1),
-        safety_checker=None,
-        feature_extractor=None,
-        requires_safety_checker=False,
-    )
+    pipeline = assemble(run, UNet2DConditionModel.from_pretrained(run.path("unet")))
     pipeline.to(torch.float16).save_pretrained(out / "pipeline")
     _save_slow_tokenizer(out / "pipeline" / "tokenizer")
     (out / "pipeline" / "captions.txt").write_text("\n".join(captions(CORPUS)) + "\n")
     (out / "pipeline" / "templates.txt").write_text("\n".join(CONTEXTS) + "\n")
-    _save_clip(clip, out / "clip")
+    _save_clip(CLIPModel.from_pretrained(run.path("clip")), out / "clip")
     _save_clip(CLIPModel.from_pretrained(run.path("judge")), out / "judge")
-
-
-def text_encoder(clip: Any) -> Any:
-    """The text tower of a joint CLIP as the encoder of a pipeline."""
-    encoder = CLIPTextModel(CLIPTextConfig(**clip.config.text_config.to_dict()))
-    # transformers 4 keeps the tower one level deeper than transformers 5 does.
-    inner = getattr(encoder, "text_model", encoder)
-    inner.load_state_dict(clip.text_model.state_dict())
-    return encoder
 
 
 def _save_slow_tokenizer(folder: Path) -> None:

@@ -1,0 +1,43 @@
+"""The trained parts of a run put together as a pipeline."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from overpaint.toybox.train.contrastive import Captions
+from overpaint.toybox.train.run import Run
+from overpaint.toybox.train.untyped import (
+    AutoencoderKL,
+    CLIPModel,
+    CLIPTextConfig,
+    CLIPTextModel,
+    DDIMScheduler,
+    StableDiffusionPipeline,
+)
+
+NOISE = {"beta_start": 0.00085, "beta_end": 0.012, "beta_schedule": "scaled_linear"}
+"""Stable Diffusion 1's noise schedule, which the denoiser learns with."""
+
+
+def assemble(run: Run, unet: Any) -> Any:
+    """The diffusers pipeline around ``unet``, decoding as well as the run can by now."""
+    decoder = "vae" if run.path("vae").exists() else "autoencoder"
+    return StableDiffusionPipeline(
+        vae=AutoencoderKL.from_pretrained(run.path(decoder)),
+        text_encoder=text_encoder(CLIPModel.from_pretrained(run.path("clip"))),
+        tokenizer=Captions(run).tokenizer,
+        unet=unet,
+        scheduler=DDIMScheduler(**NOISE, clip_sample=False, set_alpha_to_one=False, steps_offset=1),
+        safety_checker=None,
+        feature_extractor=None,
+        requires_safety_checker=False,
+    )
+
+
+def text_encoder(clip: Any) -> Any:
+    """The text tower of a joint CLIP as the encoder of a pipeline."""
+    encoder = CLIPTextModel(CLIPTextConfig(**clip.config.text_config.to_dict()))
+    # transformers 4 keeps the tower one level deeper than transformers 5 does.
+    inner = getattr(encoder, "text_model", encoder)
+    inner.load_state_dict(clip.text_model.state_dict())
+    return encoder
