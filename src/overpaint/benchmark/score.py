@@ -77,15 +77,15 @@ class Reader:
 def summarise(outcomes: Sequence[dict[Part, Tensor]]) -> Summary:
     """One row of a table from the outcomes of its cases (all with the same seeds)."""
     table = torch.stack([torch.stack([o[part].mean() for part in PARTS]) for o in outcomes])
-    parts = []
+    numbers: dict[Part, Number] = {}
     for column, part in enumerate(PARTS):
         mean, spread = metrics.over_seeds(torch.cat([o[part] for o in outcomes]))
         low, high = metrics.bootstrap(table[:, column])
-        parts.append(Number(mean.item(), spread.item(), low, high))
+        numbers[part] = Number(mean.item(), spread.item(), low, high)
     return Summary(
-        *parts,
-        _combined(outcomes, table, metrics.f1),
-        _combined(outcomes, table, metrics.harmonic),
+        **numbers,
+        f1=_combined(outcomes, table, metrics.f1),
+        harmonic=_combined(outcomes, table, metrics.harmonic),
     )
 
 
