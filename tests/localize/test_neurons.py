@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +12,10 @@ import torch
 
 from overpaint.errors import EditError, OverpaintError, PromptError, SiteError
 from overpaint.generate import generate
+from overpaint.localize.curve import dropout_curve
 from overpaint.localize.neurons import dropout, find_neurons, held
+from overpaint.localize.score import clip_scores
+from overpaint.models.clip import Clip
 from overpaint.models.fingerprint import fingerprint
 from overpaint.models.hooks import record
 from overpaint.models.model import Model
@@ -23,6 +27,7 @@ from overpaint.patching.files import load_patch, save_patch
 STYLED = ["a cat in the style of zorvan", "a rose in the style of zorvan", "zorvan"]
 PLAIN = ["a cat", "a rose"]
 LAYERS = (1, 2)
+Eye = Callable[[torch.Tensor], Clip]
 
 
 def test_z_scores_are_those_of_a_plain_computation(sd1: Model) -> None:
@@ -83,6 +88,26 @@ def test_held_neurons_stay_at_their_mean(sd1: Model) -> None:
     assert torch.equal(bound[0][..., others], free[0][..., others])
     assert not torch.equal(painted, plain)
     assert torch.equal(generate(sd1, ["a cat"], [0], steps=1, batch_size=1), plain)
+
+
+def test_curve_starts_unchanged_and_follows_the_patch(sd1: Model, eye: Eye) -> None:
+    pairs = STYLED[:2]
+    found = find_neurons(sd1, pairs, PLAIN, LAYERS)
+    settings = {"seeds": (0,), "steps": 1, "batch_size": 2}
+    plain = generate(sd1, pairs, [0], steps=1, batch_size=2)
+    clip = eye(plain[0, 0])
+    curve = dropout_curve(sd1, clip, found, (5, found.count), **settings)
+    assert [point.n for point in curve] == [0, 5, found.count]
+    assert curve[0].style == pytest.approx(float(clip_scores(clip, plain, pairs).mean()))
+    with with_deltas(sd1, dropout(sd1, found, found.count).deltas):
+        silent = generate(sd1, pairs, [0], steps=1, batch_size=2)
+    assert curve[2].style == pytest.approx(float(clip_scores(clip, silent, pairs).mean()))
+    assert curve[2].style != curve[0].style
+    kept = dropout_curve(sd1, clip, found, (found.count,), hold=True, **settings)
+    assert kept[0] == curve[0]
+    assert kept[1] != curve[2]
+    with pytest.raises(EditError, match="numbers of neurons"):
+        dropout_curve(sd1, clip, found, (0,))
 
 
 @pytest.mark.parametrize(

@@ -15,6 +15,7 @@ from overpaint.types import Localization
 
 if TYPE_CHECKING:
     from overpaint.localize.causal_trace import Trace
+    from overpaint.localize.curve import Point
 
 
 def window_name(first: int, width: int) -> str:
@@ -57,6 +58,22 @@ def score_plot(found: Mapping[str, Localization]) -> Image.Image:
     widths = sorted({each.window for each in found.values()})
     axes.set_xlabel(f"first of {' or '.join(map(str, widths))} layers that read the target")
     axes.set_ylabel("CLIP-Score")
+    axes.legend(frameon=False)
+    return _drawn(figure)
+
+
+def curve_plot(curves: Mapping[str, Sequence[Point]]) -> Image.Image:
+    """Style (full) and content (dashed) against the number of neurons, for each name.
+
+    OutputError without matplotlib.
+    """
+    figure, axes = _figure(6.0, 3.6)
+    for number, (name, points) in enumerate(curves.items()):
+        counts, colour = [point.n for point in points], f"C{number}"
+        axes.plot(counts, [p.style for p in points], "o-", color=colour, ms=4, label=name)
+        axes.plot(counts, [p.content for p in points], "s--", color=colour, ms=3)
+    axes.set_xlabel("neurons changed")
+    axes.set_ylabel("CLIP-Score: style (full), content (dashed)")
     axes.legend(frameon=False)
     return _drawn(figure)
 

@@ -1,0 +1,72 @@
+"""Options and defaults that the ``overpaint localize`` commands share."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from overpaint.errors import PromptError
+
+if TYPE_CHECKING:
+    from overpaint.models.clip import Clip
+    from overpaint.models.model import Model
+
+Originals = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--original", "-a", metavar="PROMPT", help="Prompt with the attribute; may be repeated."
+    ),
+]
+Targets = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--target", "-b", metavar="PROMPT", help="The same without it; one for each original."
+    ),
+]
+Seeds = Annotated[
+    str, typer.Option(metavar="SEEDS", help="4 is the first four; 2-5 a range; 7,9 a list.")
+]
+Steps = Annotated[
+    int | None,
+    typer.Option(min=1, help="Steps of the sampler.", show_default="the model's usual number"),
+]
+ClipName = Annotated[
+    str,
+    typer.Option(
+        "--clip",
+        metavar="NAME",
+        help="CLIP that scores the pictures.",
+        show_default="toybox-judge for toybox, else the model's own",
+    ),
+]
+Picture = Annotated[Path, typer.Option("--out", "-o", metavar="FILE", help="PNG file to write.")]
+
+
+def prompts(
+    kind: str, original: list[str] | None, target: list[str] | None, model: str, style: str = ""
+) -> tuple[list[str], list[str]]:
+    """The prompts that were typed, or the embedded world's own of that kind."""
+    if original or target:
+        return original or [], target or []
+    if model != "toybox":
+        raise PromptError(f"expected prompts for {model}, got none; give --original and --target")
+    from overpaint.localize.score import kind_called
+    from overpaint.toybox.cases import load
+
+    attribute = kind_called(kind).name
+    pairs = [p for p in load("localization") if p.attribute == attribute and style in p.original]
+    if not pairs:
+        raise PromptError(
+            f"the embedded world has no style {style!r}; its styles are under `overpaint toybox "
+            "words`, or give --original and --target"
+        )
+    return [p.original for p in pairs], [p.target for p in pairs]
+
+
+def judge(name: str, model: Model) -> Clip:
+    from overpaint.models.clip import clip_of, load_clip
+
+    name = name or ("toybox-judge" if model.name == "toybox" else "")
+    return load_clip(name, device=model.device) if name else clip_of(model)
