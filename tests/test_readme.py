@@ -42,7 +42,7 @@ def test_documented_commands_exist(page: Path) -> None:
     for language, text in blocks(str(page)):
         for command in shell(text) if language == "bash" else []:
             words = [w for w in command[1:] if not w.startswith("-")]
-            depth = 2 if words[0] in ("patch", "models", "toybox") else 1
+            depth = 2 if words[0] in ("patch", "models", "toybox", "localize", "data") else 1
             result = CliRunner().invoke(app, [*words[:depth], "--help"])
             assert result.exit_code == 0, command
             for option in (w for w in command if w.startswith("--")):
