@@ -11,14 +11,16 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from overpaint import linalg
-from overpaint.errors import EditError, PromptError, SiteError
-from overpaint.methods.common import check_edits, fits, settings
+from overpaint.errors import EditError, PromptError
+from overpaint.methods import closed_form, subjects
+from overpaint.methods.closed_form import deltas_at
+from overpaint.methods.common import check_edits, filled, fits, settings
+from overpaint.methods.subjects import Pair
 from overpaint.models.fingerprint import fingerprint
 from overpaint.models.model import Model
-from overpaint.models.sites import cross_attention_sites, module_at
+from overpaint.models.sites import cross_attention_sites
 from overpaint.models.text import align, encode, max_length, tokenize
-from overpaint.types import Delta, Edit, Patch, Progress, Site
+from overpaint.types import Delta, Edit, Patch, Progress
 
 TEMPLATES = ("{}", "A photo of {}", "An image of {}", "A picture of {}")
 """TIME appendix C: the prompt itself and three augmentations."""
@@ -93,12 +95,7 @@ def deltas(
     """
     sites = cross_attention_sites(model, ("to_v",) if config.values_only else ("to_k", "to_v"))
     left, a = solve(keys, wanted, config)
-    solved = []
-    for number, site in enumerate(sites):
-        solved.append(_delta(model, site, left, a))
-        if progress:
-            progress(number + 1, len(sites), "sites")
-    return tuple(solved)
+    return deltas_at(model, sites, left, a, progress)
 
 
 def solve(keys: Tensor, wanted: Tensor, config: TIMEConfig) -> tuple[Tensor, Tensor]:
@@ -107,36 +104,32 @@ def solve(keys: Tensor, wanted: Tensor, config: TIMEConfig) -> tuple[Tensor, Ten
     ``keys [n, d]`` are the embeddings c of the source tokens, ``wanted [n, d]`` the c* of their
     partners. A row whose partner equals it (the start token) is held where it is.
     """
-    moves = wanted.double() - keys.double()
-    moving = moves.any(dim=1)
-    factor = linalg.ridge_factor(keys, config.lam)
-    left, a = linalg.low_rank(moves[moving], factor[moving], config.tolerance)
-    return left.float(), a.float()
+    return closed_form.solve(keys, wanted, config.lam, tolerance=config.tolerance)
 
 
 def rows(model: Model, edits: Sequence[Edit], config: TIMEConfig) -> tuple[Tensor, Tensor]:
-    """Embeddings of all source tokens and of their partners, both ``[n, d]``.
+    """Embeddings of all source tokens and of their partners, both ``[n, d]``: those that pair."""
+    pairs = pairing(model, edits, config)
+    states = encode(model, [*(p.source for p in pairs), *(p.target for p in pairs)])
+    return subjects.rows(pairs, *states.split(len(pairs)))
 
-    Every edit gives L rows for each template, or those from its end token on with ``end_only``.
-    PromptError for a source word without a partner; a template that makes a prompt too long is
-    left out.
+
+def pairing(model: Model, edits: Sequence[Edit], config: TIMEConfig) -> list[Pair]:
+    """Which positions of each edit's prompts pair, in every template.
+
+    Every pair has L positions, or those from its end token on with ``end_only``. PromptError for
+    a source word without a partner; a template that makes a prompt too long is left out.
     """
-    sources: list[str] = []
-    destinations: list[str] = []
-    pairs: list[tuple[int, list[int]]] = []
+    pairs = []
     for edit in edits:
         for template in config.templates:
-            texts = [_fill(template, t) for t in (edit.source, edit.destination or edit.target)]
+            texts = [filled(template, t) for t in (edit.source, edit.destination or edit.target)]
             if template != "{}" and not all(fits(model, text) for text in texts):
                 continue
-            pairs.append(_paired(model, texts[0], texts[1], config))
-            sources.append(texts[0])
-            destinations.append(texts[1])
-    states = encode(model, [*sources, *destinations])
-    ours, theirs = states.split(len(sources))
-    keys = torch.cat([x[first:] for x, (first, _) in zip(ours, pairs, strict=True)])
-    wanted = torch.cat([x[partners] for x, (_, partners) in zip(theirs, pairs, strict=True)])
-    return keys, wanted
+            first, partners = _paired(model, texts[0], texts[1], config)
+            here = tuple(range(first, first + len(partners)))
+            pairs.append(Pair(texts[0], texts[1], here, tuple(partners)))
+    return pairs
 
 
 def _paired(
@@ -153,21 +146,3 @@ def _paired(
     first, start = tokenize(model, [source, destination]).end.tolist()
     length = max_length(model)
     return first, [min(start + i - first, length - 1) for i in range(first, length)]
-
-
-def _fill(template: str, prompt: str) -> str:
-    """The template around ``prompt``, whose leading "A" or "An" becomes lower case (appendix C)."""
-    if template != "{}" and prompt.split(" ", 1)[0] in ("A", "An"):
-        prompt = prompt[0].lower() + prompt[1:]
-    return template.replace("{}", prompt)
-
-
-def _delta(model: Model, site: Site, left: Tensor, a: Tensor) -> Delta:
-    """``ΔW = W left a`` at one site."""
-    if site.d_in != len(left):
-        raise SiteError(
-            f"{site.component}.{site.name} reads {site.d_in} numbers per token, the prompt's "
-            f"embedding has {len(left)}; TIME needs layers that read the embedding itself"
-        )
-    weight = module_at(model, site).weight
-    return Delta(site, a.cpu(), (weight.to(left) @ left).cpu())

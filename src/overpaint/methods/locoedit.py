@@ -1,0 +1,101 @@
+"""LocoEdit: a closed-form edit of the few cross-attention layers that hold the knowledge.
+
+Basu, Rezaei, Kattakinda, Morariu, Zhao, Rossi, Manjunatha, Feizi, "On Mechanistic Knowledge
+Localization in Text-to-Image Generative Models", section 6.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import torch
+
+from overpaint.errors import SiteError
+from overpaint.methods.closed_form import deltas_at, solve
+from overpaint.methods.common import check_edits, require, require_templates, settings
+from overpaint.methods.subjects import rows, subject_pairs
+from overpaint.models.fingerprint import fingerprint
+from overpaint.models.model import Model
+from overpaint.models.sites import cross_attention_layers, cross_attention_sites
+from overpaint.models.text import encode
+from overpaint.types import Edit, Localization, Patch, Progress, Site
+
+
+@dataclass(frozen=True)
+class LocoEditConfig:
+    """How :func:`locoedit` edits. Defaults are the paper's (appendix H).
+
+    ``layers``        cross-attention layers to edit, numbered in forward order from 0.
+    ``localization``  or what LocoGen found, whose layers are taken. With neither, all layers: what
+        the paper compares with (appendix F).
+    ``lam_k``, ``lam_v``  λ of the keys and of the values.
+    ``templates``     augmentations; the paper gives sets of prompts instead, as several edits.
+    ``onward``        also pair the positions after the last subject token, to the last padding;
+        the paper takes the last subject token alone.
+    """
+
+    layers: tuple[int, ...] = ()
+    localization: Localization | None = None
+    lam_k: float = 0.01
+    lam_v: float = 0.01
+    templates: tuple[str, ...] = ("{}",)
+    onward: bool = False
+
+    def __post_init__(self) -> None:
+        """EditError for a setting out of its range."""
+        both = bool(self.layers) and self.localization is not None
+        require(not both, "LocoEdit", "layers or a localization", "both")
+        require(self.lam_k > 0, "LocoEdit", "a λ above 0 for keys", self.lam_k)
+        require(self.lam_v > 0, "LocoEdit", "a λ above 0 for values", self.lam_v)
+        require_templates("LocoEdit", self.templates)
+
+
+def locoedit(
+    model: Model,
+    edits: Sequence[Edit],
+    config: LocoEditConfig | None = None,
+    *,
+    progress: Progress | None = None,
+) -> Patch:
+    """One patch that makes the sources' subjects read like the targets' in the given layers.
+
+    LocoEdit section 6.1, for the keys and the values of each layer:
+    ``min ‖X_orig W - X_target Ŵ‖² + λ‖W - Ŵ‖²``, with one row for each prompt, the embedding at
+    the last token of its subject. The model is left as it is. SiteError for layers outside the
+    model, EditError or PromptError for an edit that makes no sense.
+    """
+    config = config or LocoEditConfig()
+    with torch.inference_mode(False), torch.no_grad():
+        layers, sites = _chosen(model, config)
+        check_edits(model, edits, destination=False, pictures=False)
+        pairs = subject_pairs(model, edits, config.templates, onward=config.onward)
+        states = encode(model, [*(p.source for p in pairs), *(p.target for p in pairs)])
+        keys, wanted = rows(pairs, *states.split(len(pairs)))
+        key_factors = solve(keys, wanted, config.lam_k)
+        same = config.lam_k == config.lam_v
+        value_factors = key_factors if same else solve(keys, wanted, config.lam_v)
+        deltas = []
+        for number, site in enumerate(sites):
+            factors = value_factors if number % 2 else key_factors
+            deltas += deltas_at(model, [site], *factors)
+            if progress:
+                progress(number + 1, len(sites), "sites")
+        info = {"rows": len(keys), "layers": layers, "rank": deltas[0].rank}
+        mark = fingerprint(model)
+    return Patch(tuple(deltas), "locoedit", tuple(edits), mark, settings(config), info)
+
+
+def _chosen(model: Model, config: LocoEditConfig) -> tuple[list[int], list[Site]]:
+    """The layers to edit, and their sites: key before value of each layer."""
+    names = cross_attention_layers(model)
+    given = config.layers if config.localization is None else config.localization.layers
+    layers = sorted(set(given)) or list(range(len(names)))
+    for layer in layers:
+        if not 0 <= layer < len(names):
+            raise SiteError(
+                f"{model.name} has cross-attention layers 0 to {len(names) - 1}, "
+                f"got layer {layer}; choose one of those"
+            )
+    sites = cross_attention_sites(model)
+    return layers, [sites[2 * layer + i] for layer in layers for i in (0, 1)]
