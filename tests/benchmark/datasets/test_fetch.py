@@ -34,7 +34,7 @@ class Home(ThreadingHTTPServer):
 
 
 class Page(BaseHTTPRequestHandler):
-    server: Home  # pyright: ignore[reportIncompatibleVariableOverride]
+    server: Home
 
     def do_GET(self) -> None:
         self.server.asked.append(self.path)
