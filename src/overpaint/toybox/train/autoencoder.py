@@ -15,7 +15,7 @@ SETTINGS = Settings(
     steps=6_900, batch=16, lr=2e-3, weight_decay=0.0, hold=0.75, ema=0.995, bfloat16=True
 )
 DECODER = Settings(
-    steps=2_500, batch=32, lr=2e-3, weight_decay=0.0, hold=0.3, ema=0.998, bfloat16=True, seed=1
+    steps=1_500, batch=32, lr=2e-3, weight_decay=0.0, hold=0.3, ema=0.998, bfloat16=True, seed=1
 )
 KL_WEIGHT = 1e-6
 LATENT_NOISE = 0.1  # at most this much, in units of the latents' standard deviation

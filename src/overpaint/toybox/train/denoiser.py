@@ -25,7 +25,7 @@ from overpaint.toybox.train.untyped import (
     UNet2DConditionModel,
 )
 
-DENOISER = Settings(steps=1_700, batch=96, lr=1.2e-3, seed=14, warmup=200, hold=0.5, ema=0.999)
+DENOISER = Settings(steps=1_700, batch=96, lr=1.2e-3, seed=14, warmup=200, hold=0.5, ema=0.996)
 EMPTY_PROMPTS = 0.1  # share of captions replaced by the empty one, for classifier-free guidance
 SNR_CAP = 5.0  # of the min-SNR loss weights (Hang et al., 2023)
 
