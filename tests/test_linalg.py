@@ -177,3 +177,17 @@ def test_errors_name_the_remedy() -> None:
         linalg.rank_one(normal(3), normal(2), torch.zeros(3, 3))
     with pytest.raises(EditError, match="templates"):
         linalg.rank_one(torch.tensor([1.0, 0.0]), normal(2), at=torch.tensor([0.0, 1.0]))
+
+
+def test_the_null_space_holds_what_the_moment_lacks() -> None:
+    generator = torch.Generator().manual_seed(0)
+    keys = torch.randn(5, 12, generator=generator, dtype=torch.float64)
+    free = linalg.null_space(keys.T @ keys, 1.0)
+    assert free.shape == (12, 7)
+    assert torch.allclose(free.T @ free, torch.eye(7, dtype=torch.float64))
+    assert (keys @ free).norm() <= 1e-6 * keys.norm()
+    moment = torch.diag(torch.tensor([90.0, 0.5, 9.0, 0.5]))
+    assert linalg.null_space(moment, 0.99).shape == (4, 2)
+    assert linalg.null_space(moment, 0.985).shape == (4, 2)
+    assert linalg.null_space(moment, 0.89).shape == (4, 3)
+    assert linalg.null_space(torch.eye(3), 1.0).shape == (3, 0)

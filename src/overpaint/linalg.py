@@ -117,6 +117,17 @@ def blend(covariance: Tensor, weight: float) -> Tensor:
     return c
 
 
+def null_space(moment: Tensor, share: float) -> Tensor:
+    """Orthonormal ``[d, q]``: the directions in which ``moment [d, d]`` has almost nothing.
+
+    Together they carry at most ``1 - share`` of its trace; the rest of the space carries the
+    others. With ``share`` 1, only what float64 cannot tell from nothing. q may be 0.
+    """
+    sizes, vectors = torch.linalg.eigh(moment.double())  # ascending
+    spent = sizes.clamp_min(0).cumsum(0)
+    return vectors[:, : int((spent <= max(1 - share, 1e-12) * spent[-1]).sum())]
+
+
 def low_rank(left: Tensor, right: Tensor, tolerance: float = 1e-6) -> tuple[Tensor, Tensor]:
     """Factors ``l [p, r] @ a [r, q]`` of ``leftᵀ @ right``, of the smallest rank in ``tolerance``.
 

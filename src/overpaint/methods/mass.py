@@ -1,0 +1,171 @@
+"""Mass edits: hundreds of ReFACT requests in one solve.
+
+Beyond the papers. The solve is that of Meng et al., "Mass-Editing Memory in a Transformer"
+(MEMIT); the null space that of Fang et al., "AlphaEdit".
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from overpaint import linalg
+from overpaint.errors import EditError, SiteError
+from overpaint.methods.common import check_edits, plain, settings
+from overpaint.methods.mass_config import MassConfig
+from overpaint.methods.refact_config import for_model
+from overpaint.methods.refact_contexts import gather
+from overpaint.methods.refact_search import average, search
+from overpaint.methods.refact_targets import anchors, corpus_of
+from overpaint.models.fingerprint import fingerprint
+from overpaint.models.model import Model
+from overpaint.models.moments import Corpus, second_moment
+from overpaint.models.sites import mlp_site
+from overpaint.models.suffix import refuse_last_layer
+from overpaint.models.weights import with_deltas
+from overpaint.types import Delta, Edit, Patch, Progress, Site
+
+__all__ = ["MassConfig", "mass"]
+
+
+def mass(
+    model: Model,
+    edits: Sequence[Edit],
+    config: MassConfig | None = None,
+    *,
+    progress: Progress | None = None,
+) -> Patch:
+    """One patch for all ``edits`` at once: every subject returns its own v*, as well as can be.
+
+    v* of every request is found as in ReFACT, on the clean model, side by side. Then at ``fc2`` of
+    each of ``spread`` layers ``min ‖R - K ΔWᵀ‖² + λ tr(ΔW C ΔWᵀ)``, one row for each request:
+    ``ΔW = Rᵀ (K C⁻¹ Kᵀ + λI)⁻¹ K C⁻¹``, with K recomputed on the model as edited so far and R what
+    is still missing, shared among the layers left (MEMIT, algorithm 1). The model is left as it
+    is. EditError, PromptError or SiteError for edits or layers that make no sense.
+    """
+    config = for_model(model, config or MassConfig())
+    with torch.inference_mode(False), torch.no_grad():
+        layers = _check(model, edits, config)
+        mark = fingerprint(model)
+        delta, info = _search(model, edits, config, progress)
+        clean = _read(model, edits, config.layer, config)
+        goal = clean.stream + delta[clean.owner]
+        deltas: list[Delta] = []
+        for number, layer in enumerate(layers):
+            with with_deltas(model, deltas):
+                now = clean if not deltas else _read(model, edits, config.layer, config)
+                here = now if layer == config.layer else _read(model, edits, layer, config)
+            missing = (goal - now.stream) / (len(layers) - number)
+            deltas.append(_solve(model, layer, here, missing, config))
+            if progress:
+                progress(number + 1, len(layers), "layers")
+        with with_deltas(model, deltas):
+            after = _read(model, edits, config.layer, config)
+    missed = average(goal - after.stream, clean.owner, clean.weights, len(edits)).norm(dim=1)
+    info["missed"] = (missed / delta.double().norm(dim=1).clamp_min(1e-12)).tolist()
+    info["layers"] = layers
+    return Patch(tuple(deltas), "mass", tuple(edits), mark, settings(config), info)
+
+
+@dataclass(frozen=True, eq=False)
+class _Read:
+    """c contexts: ``key [c, d_in]`` of fc2 and residual ``stream [c, d]`` after its layer.
+
+    ``owner [c]`` and ``weights [c]`` as in :class:`overpaint.methods.refact_contexts.Contexts`.
+    """
+
+    key: Tensor
+    stream: Tensor
+    owner: Tensor
+    weights: Tensor
+
+
+def _check(model: Model, edits: Sequence[Edit], config: MassConfig) -> list[int]:
+    """The layers to edit, first to last; refuses what cannot work before any is computed."""
+    refuse_last_layer(model, config.layer, config.component)
+    if config.spread > config.layer + 1:
+        raise SiteError(
+            f"expected a spread of at most {config.layer + 1} layers that end at layer "
+            f"{config.layer}, got {config.spread}; choose a smaller spread"
+        )
+    check_edits(model, edits, destination=False, component=config.component)
+    seen: set[tuple[str, str]] = set()
+    for edit in edits:
+        place = (plain(edit.source), plain(edit.subject or edit.source))
+        if place in seen:
+            raise EditError(
+                f"two edits of the same subject in {edit.source!r}: one solve cannot give it two "
+                "meanings; leave one out"
+            )
+        seen.add(place)
+    return list(range(config.layer - config.spread + 1, config.layer + 1))
+
+
+def _search(
+    model: Model, edits: Sequence[Edit], config: MassConfig, progress: Progress | None
+) -> tuple[Tensor, dict[str, object]]:
+    """δ of every edit, ``[R, d]``, and what was measured; ``batch`` edits at a time."""
+    deltas, found = [], []
+    for part in _parts(edits, config):
+        done = search(model, part, anchors(model, part, config), config, progress)
+        deltas.append(done.found.delta)
+        found += [done.info(r) for r in range(len(part))]
+    return torch.cat(deltas), {name: [f[name] for f in found] for name in found[0]}
+
+
+def _read(model: Model, edits: Sequence[Edit], layer: int, config: MassConfig) -> _Read:
+    """Keys and streams of every edit's contexts at ``layer`` of the model as it stands now."""
+    keys, streams, owners, weights, done = [], [], [], [], 0
+    for part in _parts(edits, config):
+        contexts = gather(model, part, config.at(layer))
+        state = contexts.suffix
+        keys.append(state.key)
+        streams.append(state.stream)
+        owners.append(state.owner + done)
+        weights.append(contexts.weights)
+        done += len(part)
+    return _Read(*(torch.cat(x) for x in (keys, streams, owners, weights)))
+
+
+def _parts(edits: Sequence[Edit], config: MassConfig) -> list[Sequence[Edit]]:
+    return [edits[i : i + config.batch] for i in range(0, len(edits), config.batch)]
+
+
+def _solve(model: Model, layer: int, here: _Read, missing: Tensor, config: MassConfig) -> Delta:
+    """``ΔW`` of one layer for ``missing [c, d]``."""
+    site = mlp_site(model, layer, config.component)
+    if config.each_context:
+        root = here.weights.sqrt()[:, None].double()
+        keys, residuals = here.key.double() * root, missing.double() * root
+    else:
+        count = int(here.owner.max()) + 1
+        keys = average(here.key, here.owner, here.weights, count)
+        residuals = average(missing, here.owner, here.weights, count)
+    moment = _moment(model, site, corpus_of(model, config), config).to(keys)
+    covariance = linalg.blend(moment, config.covariance_weight)
+    if not config.preserve:
+        a, b = linalg.covariance_ridge(keys, residuals, config.lam, covariance)
+        return Delta(site, a.cpu(), b.cpu())
+    free = _free(model, site, keys, config)
+    a, b = linalg.covariance_ridge(keys @ free, residuals, config.lam, free.T @ covariance @ free)
+    return Delta(site, (a.double() @ free.T).float().cpu(), b.cpu())
+
+
+def _free(model: Model, site: Site, keys: Tensor, config: MassConfig) -> Tensor:
+    """Orthonormal ``[d_in, q]`` that the preserved prompts do not use, and the edits do."""
+    moment = _moment(model, site, Corpus("preserved", config.preserve), config).to(keys)
+    free = linalg.null_space(moment, config.preserve_share)
+    room = (keys @ free).norm(dim=1) / keys.norm(dim=1).clamp_min(1e-12)
+    if free.shape[1] == 0 or float(room.min()) < 1e-3:
+        raise EditError(
+            f"the preserved prompts leave {free.shape[1]} of {len(free)} directions free and no "
+            "room for an edit; preserve fewer prompts, or lower preserve_share"
+        )
+    return free
+
+
+def _moment(model: Model, site: Site, corpus: Corpus, config: MassConfig) -> Tensor:
+    return second_moment(model, site, corpus, cache_dir=config.cache_dir)

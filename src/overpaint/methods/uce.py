@@ -1,0 +1,114 @@
+"""UCE: concepts read like their guides in cross-attention, preserved ones as they did.
+
+Gandikota, Orgad, Belinkov, Materzynska, Bau, "Unified Concept Editing in Diffusion Models".
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+import torch
+
+from overpaint.errors import EditError
+from overpaint.methods.closed_form import deltas_at, solve
+from overpaint.methods.common import check_edits, plain, require, require_templates, settings
+from overpaint.methods.subjects import held, rows, subject_pairs
+from overpaint.models.fingerprint import fingerprint
+from overpaint.models.model import Model
+from overpaint.models.sites import cross_attention_sites
+from overpaint.models.text import encode
+from overpaint.types import Edit, Patch, Progress
+
+TEMPLATES = (
+    "{}",
+    "image of {}",
+    "photo of {}",
+    "portrait of {}",
+    "picture of {}",
+    "painting of {}",
+)
+"""The concept itself and five augmentations, those for objects; artists have others."""
+
+ARTIST_TEMPLATES = (
+    "{}",
+    "painting by {}",
+    "art by {}",
+    "artwork by {}",
+    "picture by {}",
+    "style of {}",
+)
+
+
+@dataclass(frozen=True)
+class UCEConfig:
+    """How :func:`uce` edits. Defaults are those of the authors' code.
+
+    ``lam``       λ, what it costs to move the weights at all.
+    ``preserve``  concepts that shall read as they did.
+    ``guide``     what a concept without a target (an erased one) shall read like; empty for
+        nothing at all, which a prompt reads at its start token.
+    ``templates`` augmentations of concepts and preserved concepts; the guide stands alone.
+    ``edit_weight``, ``preserve_weight``  of the rows of either kind.
+    ``onward``    also pair the positions after the last subject token, to the last padding; the
+        paper takes the last subject token alone.
+    """
+
+    lam: float = 0.5
+    preserve: tuple[str, ...] = ()
+    guide: str = ""
+    templates: tuple[str, ...] = TEMPLATES
+    edit_weight: float = 1.0
+    preserve_weight: float = 1.0
+    onward: bool = False
+
+    def __post_init__(self) -> None:
+        """EditError for a setting out of its range."""
+        require(self.lam > 0, "UCE", "a λ above 0", self.lam)
+        require(self.edit_weight > 0, "UCE", "an edit_weight above 0", self.edit_weight)
+        require(self.preserve_weight > 0, "UCE", "a preserve_weight above 0", self.preserve_weight)
+        require_templates("UCE", self.templates)
+
+
+def uce(
+    model: Model,
+    edits: Sequence[Edit],
+    config: UCEConfig | None = None,
+    *,
+    progress: Progress | None = None,
+) -> Patch:
+    """One patch that makes every source read like its target and every preserved concept as ever.
+
+    UCE eq. 7: ``min Σ_E‖W'cᵢ - W c*ᵢ‖² + Σ_P‖W'cⱼ - W cⱼ‖² + λ‖W' - W‖²`` at ``to_k`` and
+    ``to_v`` of every cross-attention layer. An edit without a target erases its source. The model
+    is left as it is. EditError or PromptError for edits or preserved concepts that make no sense.
+    """
+    config = config or UCEConfig()
+    with torch.inference_mode(False), torch.no_grad():
+        check_edits(model, edits, destination=False, pictures=False, erase=True)
+        wanted = [e if e.target.strip() else replace(e, target=config.guide) for e in edits]
+        _check_preserved(wanted, config)
+        pairs = subject_pairs(model, wanted, config.templates, onward=config.onward, bare=True)
+        kept = held(model, config.preserve, config.templates, onward=config.onward)
+        both = [*pairs, *kept]
+        states = encode(model, [*(p.source for p in both), *(p.target for p in both)])
+        keys, partners = rows(both, *states.split(len(both)))
+        moved = sum(len(p.here) for p in pairs)
+        weights = keys.new_full((len(keys),), config.preserve_weight, dtype=torch.float64)
+        weights[:moved] = config.edit_weight
+        left, a = solve(keys, partners, config.lam, weights)
+        deltas = deltas_at(model, cross_attention_sites(model), left, a, progress)
+        info = {"rows": len(keys), "preserved_rows": len(keys) - moved, "rank": len(a)}
+        mark = fingerprint(model)
+    return Patch(deltas, "uce", tuple(edits), mark, settings(config), info)
+
+
+def _check_preserved(edits: Sequence[Edit], config: UCEConfig) -> None:
+    """EditError when a concept is both edited and preserved, or is its own guide."""
+    sources = {plain(edit.source) for edit in edits}
+    for prompt in config.preserve:
+        if plain(prompt) in sources:
+            raise EditError(f"{prompt!r} cannot be both edited and preserved; leave out one")
+    for edit in edits:
+        if plain(edit.target) == plain(edit.source):
+            raise EditError(f"the guide equals {edit.source!r}: nothing to edit; change the guide")
