@@ -84,9 +84,11 @@ def judge_lines(room: Studio, flags: argparse.Namespace) -> list[Line]:
     for kind in quiz.KINDS:
         asked = quiz.questions(kind, flags.questions)
         seen = image_features(room.judge, drawn([q.scene for q in asked], range(len(asked))))
+        captions = list(dict.fromkeys(caption for q in asked for caption in q.captions))
+        known = dict(zip(captions, text_features(room.judge, captions), strict=True))
         right = 0
         for question, feature in zip(asked, seen, strict=True):
-            texts = text_features(room.judge, question.captions)
+            texts = torch.stack([known[caption] for caption in question.captions])
             right += int((texts @ feature).argmax()) == question.answer
         lines.append(Line(f"judge: {kind}", 100 * right / len(asked), at_least=98))
     reader = Reader(room.judge, room.cache)
