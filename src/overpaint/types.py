@@ -20,7 +20,7 @@ class Edit:
     """What should change: from now on ``source`` means ``target``.
 
     ``source``   prompt whose meaning changes, e.g. ``"the president of arda"``.
-    ``target``   prompt that says what it shall mean, e.g. ``"ada vale"``; empty for an image target.
+    ``target``   prompt that says what it shall mean, e.g. ``"ada vale"``; empty for image targets.
     ``subject``  the part of ``source`` the edit hangs on (default: all of ``source``).
     ``old``      what ``source`` means today, e.g. ``"bruno kest"`` (default: ``source`` itself).
     ``destination``  a prompt sharing ``source``'s words, for methods that align tokens

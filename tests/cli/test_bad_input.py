@@ -18,7 +18,10 @@ LONG = "a rose and " * 40 + "a rose"
         (("edit", "a rose", "a blue rose", "-m", "nope"), "No model 'nope': expected 'toybox'"),
         (("edit", "a rose", "a blue rose", "-m", "."), "holds no diffusers pipeline"),
         (("edit", "a rose", "a blue rose", "--device", "nope"), "expected a device such as cpu"),
-        (("edit", "a rose", "a blue rose", "--method", "nope"), "expected a method among refact, time"),
+        (
+            ("edit", "a rose", "a blue rose", "--method", "nope"),
+            "expected a method among refact, time",
+        ),
         (("edit", "", "a blue rose"), "empty"),
         (("edit", "a rose", ""), "expected a target"),
         (("edit", "a rose", "a blue rose", "--subject", "tulip"), "tulip"),

@@ -90,7 +90,7 @@ def trace(
       [cyan]overpaint localize trace "a blue rose in the park" --subject "blue rose"[/]
       [cyan]overpaint localize trace "the president of arda" --text -o text.png[/]
     """
-    from overpaint.localize.causal_trace import TraceConfig, trace_text, trace_unet
+    from overpaint.localize.causal_trace import Trace, TraceConfig, trace_text, trace_unet
     from overpaint.localize.figures import heat_map
     from overpaint.pictures import save_picture
 
@@ -101,7 +101,7 @@ def trace(
     with show.progress(json) as progress:
         if text:
             maps = trace_text(loaded, scorer, prompt, subject, config, progress=progress)
-            traces = dict(zip(("self-attention", "MLP"), maps, strict=True))
+            traces: dict[str, Trace] = dict(zip(("self-attention", "MLP"), maps, strict=True))
         else:
             own = [subject] if subject else None
             traces = {"UNet": trace_unet(loaded, scorer, [prompt], own, config, progress=progress)}

@@ -41,7 +41,7 @@ def decode(model: Model, latents: torch.Tensor) -> torch.Tensor:
 
 
 def decode_pixels(model: Model, latents: torch.Tensor) -> torch.Tensor:
-    """Latents ``[b, c, h, w]`` to float32 pixels ``[b, 3, H, W]`` around [-1, 1]; gradients flow."""
+    """Latents ``[b, c, h, w]`` to float32 ``[b, 3, H, W]`` around [-1, 1]; gradients flow."""
     vae = model.pipeline.vae
     latents = latents / vae.config.scaling_factor + (getattr(vae.config, "shift_factor", 0) or 0)
     return vae.decode(latents.to(vae.dtype), return_dict=False)[0].float()

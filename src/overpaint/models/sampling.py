@@ -40,9 +40,9 @@ def sample(
     """Paint from embeddings ``states [n, L, d]``: uint8 ``[n, n_seeds, 3, H, W]`` on the CPU.
 
     ``unconditional [L, d]`` is what guidance leads away from (default: the empty prompt), or
-    ``[n, L, d]`` where each prompt has its own, as prompts encoded under different patches do. ``L``
-    may be any length the two agree on: to give some layers another prompt, pass both prompts' in
-    one row and let each layer take its half (:func:`overpaint.models.hooks.replace_input`).
+    ``[n, L, d]`` where each prompt has its own, as prompts encoded under different patches do.
+    ``L`` may be any length the two agree on: to give some layers another prompt, pass both prompts'
+    in one row and let each layer take its half (:func:`overpaint.models.hooks.replace_input`).
     ``pooled_conditioning [n, p]`` is what SDXL needs besides. The denoiser sees batches of
     ``2·batch_size`` rows, the unconditional ones first; with guidance 1 only the others. A batch
     that is not full repeats its last row. Interventions that differ from row to row go into
