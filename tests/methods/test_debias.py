@@ -124,7 +124,7 @@ def test_in_bulk_one_lambda_serves_all(toybox: Model) -> None:
     assert isinstance(trail, list)
     assert len(trail) == 9
     assert patch.info["gap"] == min(gap for _, gap in trail)
-    same = time_edit(toybox, [ROSE, CAT], replace(PLAIN, lam=patch.info["lam"]))  # type: ignore[arg-type]
+    same = time_edit(toybox, [ROSE, CAT], replace(PLAIN, lam=patch.info["lam"]))
     assert (patch.deltas[3].dense() - same.deltas[3].dense()).norm() <= 1e-6 * float(
         same.deltas[3].dense().norm()
     )

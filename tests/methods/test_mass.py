@@ -102,7 +102,7 @@ def test_a_larger_lambda_leaves_more_missing(toybox: Model, config: MassConfig) 
         max(mass(toybox, THREE, replace(config, lam=lam)).info["missed"])  # type: ignore[type-var]
         for lam in (0.01, 10.0, 1e4)
     ]
-    assert missed[0] < missed[1] < missed[2]  # type: ignore[operator]
+    assert missed[0] < missed[1] < missed[2]
 
 
 @pytest.mark.usefixtures("untouched")

@@ -51,7 +51,7 @@ def test_autograd_finds_the_same_minimum() -> None:
         (change.grad,) = torch.autograd.grad(value, change)
         return value
 
-    steps.step(loss)  # type: ignore[arg-type]
+    steps.step(loss)
     left, a = solve(keys, wanted, 0.7, tolerance=0.0)
     assert torch.allclose(weight @ (left @ a).double(), change.detach(), atol=1e-5)
 

@@ -6,8 +6,14 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
+from overpaint.methods.diffquickfix import DiffQuickFixConfig, diffquickfix
+from overpaint.methods.finetune import FinetuneConfig, finetune
+from overpaint.methods.finetune_text import FinetuneTextConfig, finetune_text
+from overpaint.methods.locoedit import LocoEditConfig, locoedit
+from overpaint.methods.mass import MassConfig, mass
 from overpaint.methods.refact import ReFACTConfig, refact
 from overpaint.methods.time_edit import TIMEConfig, time_edit
+from overpaint.methods.uce import UCEConfig, uce
 from overpaint.types import Patch
 
 
@@ -38,6 +44,49 @@ METHODS = {
             TIMEConfig,
             "closed-form edit of all cross-attention keys and values: an assumption changes",
             "Orgad, Kawar, Belinkov 2023, arXiv:2303.08084",
+        ),
+        Method(
+            "uce",
+            uce,
+            UCEConfig,
+            "closed-form edit of all cross-attention keys and values: concepts read like others",
+            "Gandikota, Orgad, Belinkov, Materzynska, Bau 2023, arXiv:2308.14761",
+        ),
+        Method(
+            "locoedit",
+            locoedit,
+            LocoEditConfig,
+            "closed-form edit of the few cross-attention layers that hold the knowledge",
+            "Basu, Rezaei, Kattakinda, Morariu, Zhao, Rossi, Manjunatha, Feizi 2024, "
+            "arXiv:2405.01008",
+        ),
+        Method(
+            "diffquickfix",
+            diffquickfix,
+            DiffQuickFixConfig,
+            "closed-form edit of the first self-attention layer of the text encoder",
+            "Basu, Zhao, Morariu, Feizi, Manjunatha 2023, arXiv:2310.13730",
+        ),
+        Method(
+            "mass",
+            mass,
+            MassConfig,
+            "many ReFACT requests in one solve, over one or several layers",
+            "after Meng, Sharma, Andonian, Belinkov, Bau 2022, arXiv:2210.07229",
+        ),
+        Method(
+            "finetune",
+            finetune,
+            FinetuneConfig,
+            "baseline: one MLP of the text encoder, trained with ReFACT's loss",
+            "Arad, Orgad, Belinkov 2024, arXiv:2306.00738, appendix G.1",
+        ),
+        Method(
+            "finetune-text",
+            finetune_text,
+            FinetuneTextConfig,
+            "baseline: the whole text encoder, trained towards TIME's targets",
+            "Orgad, Kawar, Belinkov 2023, arXiv:2303.08084, appendix G",
         ),
     )
 }
