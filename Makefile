@@ -40,7 +40,7 @@ demo: .venv/installed
 
 # The README's picture is the demo's, copied.
 picture: demo
-	cp demo/before-after.png docs/images/before-after.png
+	cp demo/president.png docs/images/before-after.png
 
 # One process per core and one thread each: torch's own threads only get in each other's way.
 test: .venv/installed-test

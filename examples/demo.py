@@ -20,7 +20,7 @@ from overpaint.metrics.editing import efficacy
 from overpaint.models.clip import Clip, image_features, load_clip, text_features
 
 SEEDS = range(5)  # three prompts, five seeds: 15 pictures, one batch of 16
-REFACT = op.ReFACTConfig(layer=7, stream_share=1.0)
+REFACT = op.ReFACTConfig(layer=7, covariance_weight=0.8)
 
 
 def main(folder: Path) -> None:
