@@ -114,7 +114,8 @@ def main() -> None:
     parser.add_argument("--split", default="validation", choices=["validation", "test"])
     parser.add_argument("--kinds", nargs="+", default=list(EDIT_KINDS), choices=EDIT_KINDS)
     rows = ["baseline", "oracle", *METHODS]
-    parser.add_argument("--methods", nargs="+", default=rows, choices=rows)
+    both = ["baseline", "oracle", "time", "refact"]
+    parser.add_argument("--methods", nargs="+", default=both, choices=rows)
     parser.add_argument("--seeds", type=int, default=8, help="pictures per prompt")
     parser.add_argument("--limit", type=int, help="cases per kind")
     for name in METHODS:
