@@ -45,6 +45,11 @@ def export(run: Run) -> None:
     out = run.path("weights")
     pipeline = assemble(run, UNet2DConditionModel.from_pretrained(run.path("unet")))
     pipeline.to(torch.float16).save_pretrained(out / "pipeline")
+    for config in (out / "pipeline").glob("*/config.json"):
+        # diffusers writes down the folder each part was loaded from: nobody else's business
+        said = json.loads(config.read_text())
+        said.pop("_name_or_path", None)
+        config.write_text(json.dumps(said, indent=2) + "\n")
     _save_slow_tokenizer(out / "pipeline" / "tokenizer")
     (out / "pipeline" / "captions.txt").write_text("\n".join(captions(CORPUS)) + "\n")
     (out / "pipeline" / "templates.txt").write_text("\n".join(CONTEXTS) + "\n")
