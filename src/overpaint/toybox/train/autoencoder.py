@@ -8,6 +8,7 @@ import numpy as np
 import torch
 
 from overpaint.toybox.train.loop import Settings, train
+from overpaint.toybox.train.pick import with_details
 from overpaint.toybox.train.run import Run
 from overpaint.toybox.train.untyped import AutoencoderKL
 
@@ -79,7 +80,7 @@ def train_decoder(run: Run) -> None:
     latents = torch.load(run.path("latents.pt"), weights_only=True)
 
     def step(rng: np.random.Generator, _: int) -> torch.Tensor:
-        index = rng.integers(0, len(run.pictures), DECODER.batch)
+        index = with_details(run, rng, DECODER.batch)
         z = latents[index].float().to(run.device)
         noisy = z + LATENT_NOISE * torch.rand(len(z), 1, 1, 1) * torch.randn_like(z)
         y = model.decode(noisy / model.config.scaling_factor).sample

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -10,11 +11,17 @@ import torch
 from overpaint.toybox.train.contrastive import Captions, contrastive_loss, unit
 from overpaint.toybox.train.data import LENGTH
 from overpaint.toybox.train.loop import Settings, train
+from overpaint.toybox.train.pick import evenly, with_lookalikes
 from overpaint.toybox.train.run import Run
 from overpaint.toybox.train.untyped import CLIPConfig, CLIPModel
 
+Pick = Callable[[Run, np.random.Generator, int], np.ndarray]
+"""``pick(run, rng, batch)`` -> numbers of the pictures in a batch."""
+
 WIDTH = 128  # of the text towers and of the joint space
-JUDGE = Settings(steps=1_000, batch=128, lr=1e-3, weight_decay=0.05, seed=11, warmup=150)
+JUDGE = Settings(
+    steps=4_600, batch=128, lr=1e-3, weight_decay=0.05, seed=11, warmup=150, bfloat16=True
+)
 CLIP = Settings(steps=1_100, batch=160, lr=1e-3, weight_decay=0.05, seed=12, warmup=150)
 
 
@@ -49,11 +56,11 @@ def features(output: object) -> torch.Tensor:
     return output if isinstance(output, torch.Tensor) else output.pooler_output
 
 
-def _train(run: Run, name: str, model: Any, settings: Settings) -> None:
+def _train(run: Run, name: str, model: Any, settings: Settings, pick: Pick) -> None:
     captions = Captions(run)
 
     def step(rng: np.random.Generator, _: int) -> torch.Tensor:
-        index = rng.choice(len(run.captions), settings.batch, replace=False)
+        index = pick(run, rng, settings.batch)
         ids, _ = captions.tokens(index)
         text = unit(features(model.get_text_features(ids)))
         image = unit(features(model.get_image_features(run.batch(index))))
@@ -80,7 +87,7 @@ def train_judge(run: Run) -> None:
     torch.manual_seed(JUDGE.seed)
     tokens = len(Captions(run).tokenizer)
     model = build(tokens, text_layers=4, patch=8, width=160, heads=5)
-    _train(run, "judge", model.to(run.device), JUDGE)
+    _train(run, "judge", model.to(run.device), JUDGE, with_lookalikes)
 
 
 def train_clip(run: Run) -> None:
@@ -88,4 +95,4 @@ def train_clip(run: Run) -> None:
     torch.manual_seed(CLIP.seed)
     tokens = len(Captions(run).tokenizer)
     model = build(tokens, text_layers=3, patch=16, width=192, heads=6)
-    _train(run, "clip_joint", model.to(run.device), CLIP)
+    _train(run, "clip_joint", model.to(run.device), CLIP, evenly)

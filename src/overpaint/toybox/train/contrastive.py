@@ -65,7 +65,8 @@ def contrastive_loss(
     ``text``, ``image`` ``[b, d]`` of length one; ``scale`` the logarithm of the temperature's
     inverse; ``meanings [b]``.
     """
-    logits = scale.clamp(max=math.log(100.0)).exp() * text @ image.T
+    with torch.autocast(text.device.type, enabled=False):  # bfloat16 is too coarse for these
+        logits = scale.clamp(max=math.log(100.0)).exp() * text.float() @ image.float().T
     same = (meanings[:, None] == meanings[None]).float().to(logits.device)
     wanted = same / same.sum(1, keepdim=True)
     by_text = (wanted * logits.log_softmax(1)).sum(1).mean()

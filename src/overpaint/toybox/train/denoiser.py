@@ -16,6 +16,7 @@ from overpaint.models.text import encode
 from overpaint.toybox.train.contrastive import Captions
 from overpaint.toybox.train.data import LENGTH
 from overpaint.toybox.train.loop import Settings, train
+from overpaint.toybox.train.pick import with_details
 from overpaint.toybox.train.pipeline import NOISE, assemble
 from overpaint.toybox.train.run import Run
 from overpaint.toybox.train.untyped import (
@@ -25,7 +26,7 @@ from overpaint.toybox.train.untyped import (
     UNet2DConditionModel,
 )
 
-DENOISER = Settings(steps=1_700, batch=96, lr=1.2e-3, seed=14, warmup=200, hold=0.5, ema=0.996)
+DENOISER = Settings(steps=5_400, batch=96, lr=1.2e-3, seed=14, warmup=200, hold=0.5, ema=0.998)
 EMPTY_PROMPTS = 0.1  # share of captions replaced by the empty one, for classifier-free guidance
 SNR_CAP = 5.0  # of the min-SNR loss weights (Hang et al., 2023)
 
@@ -85,7 +86,7 @@ def train_denoiser(run: Run) -> None:
     numbers = torch.load(run.path("caption_numbers.pt"), weights_only=True)
 
     def step(rng: np.random.Generator, _: int) -> torch.Tensor:
-        index = torch.from_numpy(rng.integers(0, len(latents), DENOISER.batch))
+        index = torch.from_numpy(with_details(run, rng, DENOISER.batch))
         said = numbers[index].clone()
         said[torch.rand(len(said)) < EMPTY_PROMPTS] = 0
         clean, text = latents[index].float().to(run.device), states[said].float().to(run.device)
