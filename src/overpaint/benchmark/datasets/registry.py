@@ -8,6 +8,7 @@ from pathlib import Path
 
 from overpaint.benchmark.datasets import toybox
 from overpaint.benchmark.datasets.coco import Caption, read_coco
+from overpaint.benchmark.datasets.emotions import emotion_cases
 from overpaint.benchmark.datasets.gender import Profession, read_gender
 from overpaint.benchmark.datasets.iceb import SeededCase, read_iceb
 from overpaint.benchmark.datasets.locogen import locogen, locogen_generic, read_pairs
@@ -122,9 +123,11 @@ _ALL = (
     DataSet("iceb", "your edits as JSON: source, dest, prompts, seeds (EMCID)", read_iceb),
     DataSet("locogen", "styles, objects, facts to find in layers (LocoGen)", read_pairs, locogen),
     DataSet("locogen-generic", "COCO's things at four places (LocoEdit)", make=locogen_generic),
+    DataSet("emotions", "faces to edit layer by layer", make=lambda: emotion_cases(toybox=False)),
     *(one for kind in EDIT_KINDS for one in _toybox(kind)),
     DataSet("toybox-gender", "Toybox: professions and their genders", make=toybox.professions),
     DataSet("toybox-pairs", "Toybox: styles, objects, facts", make=toybox.prompt_pairs),
+    DataSet("toybox-emotions", "Toybox: the same", make=lambda: emotion_cases(toybox=True)),
 )
 
 DATASETS = {one.name: one for one in _ALL}
