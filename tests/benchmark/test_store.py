@@ -10,11 +10,20 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
-from overpaint.benchmark.store import Key, Result, Store, picture_hash
+from overpaint.benchmark.store import (
+    CaseRow,
+    ConditionRow,
+    Key,
+    Measure,
+    Result,
+    Store,
+    picture_hash,
+)
 from overpaint.errors import DataError, OutputError
 
 CONFIGURATION = {"model": "toybox", "steps": 20, "seeds": [0, 1, 2]}
@@ -233,3 +242,53 @@ def dump(path: Path) -> list[str]:
         return list(base.iterdump())
     finally:
         base.close()
+
+
+def test_what_is_looked_at_is_kept_in_the_order_of_the_plan(store: Store, path: Path):
+    rows = [
+        ConditionRow("refact layer=9", "refact", {"layer": 9}, "refact", 9.0),
+        ConditionRow("baseline", "baseline"),
+    ]
+    probe = {"place": "source", "part": "efficacy", "prompt": "a rose", "old": "a", "new": "b"}
+    cases = [CaseRow(f"{name} -> b", "roles", name, "b", [probe]) for name in "za"]
+    store.describe_conditions(rows)
+    store.describe_cases(cases)
+    store.describe_conditions([replace(rows[1], about={"kilobytes": 0})])
+    store.describe_conditions(rows)
+    with Store.open(path) as other:
+        assert other.conditions() == [rows[0], replace(rows[1], about={"kilobytes": 0})]
+        assert other.cases() == cases
+        assert other.configuration == CONFIGURATION
+
+
+def test_what_is_looked_at_stays_what_it_was(store: Store):
+    store.describe_conditions([ConditionRow("time", "time", {"lam": 0.1})])
+    store.describe_cases([CaseRow("a -> b", "roles", "a", "b", [])])
+    with pytest.raises(DataError, match="condition 'time' was another"):
+        store.describe_conditions([ConditionRow("time", "time", {"lam": 0.2})])
+    with pytest.raises(DataError, match="case 'a -> b' was another"):
+        store.describe_cases([CaseRow("a -> b", "roles", "a", "c", [])])
+
+
+def test_measures_and_notes(store: Store, path: Path):
+    store.measure("time", "", "FID", 13.0)
+    store.measure("time", "a nurse", "women", 0.25, 0.125)
+    before = store.digest()
+    store.measure("time", "", "FID", 12.5, 0.5)
+    assert store.digest() != before
+    store.note({"command": "overpaint bench", "versions": {"torch": "2"}})
+    store.note({"command": "another"})
+    with Store.open(path) as other:
+        assert other.measures() == [
+            Measure("time", "", "FID", 12.5, 0.5),
+            Measure("time", "a nurse", "women", 0.25, 0.125),
+        ]
+        assert other.notes() == {"command": "overpaint bench", "versions": {"torch": "2"}}
+    with pytest.raises(DataError, match="expected FID to be a number"):
+        store.measure("time", "", "FID", float("inf"))
+
+
+def test_only_a_run_that_is_there_can_be_opened(tmp_path: Path):
+    with pytest.raises(DataError, match="there is no such file"):
+        Store.open(tmp_path / "none.sqlite")
+    assert not list(tmp_path.iterdir())

@@ -1,4 +1,4 @@
-"""The results of a run: one SQLite file, a row per (condition, case, prompt, seed).
+"""A run: one SQLite file with what is looked at, and a row per (condition, case, prompt, seed).
 
 A batch is added in one transaction that reaches the disk before :meth:`Store.add` returns (WAL,
 ``synchronous=FULL``): a run killed at any moment has every batch it finished, whole, and none of
@@ -12,46 +12,34 @@ import json
 import math
 import sqlite3
 from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from types import TracebackType
-from typing import NamedTuple, Self
+from typing import Any, Self
 
+from overpaint.benchmark.rows import CaseRow, ConditionRow, Key, Measure, Result
 from overpaint.errors import DataError, OutputError
 
-LAYOUT = 1  # raised when the tables change
+__all__ = ["CaseRow", "ConditionRow", "Key", "Measure", "Result", "Store", "picture_hash"]
+
+LAYOUT = 2  # raised when the tables change
 PATIENCE = 60.0  # seconds to wait for another process that is writing
-
-
-class Key(NamedTuple):
-    """Which picture.
-
-    ``prompt`` is its place in the case ("source", "positive 1", ...): a case may ask for the same
-    words in two places and expect different things there.
-    """
-
-    condition: str
-    case: str
-    prompt: str
-    seed: int
-
-
-class Result(NamedTuple):
-    """What was seen in one picture.
-
-    ``new``, ``old``  the judge's similarities to what the edit wants and to what was before.
-    ``seconds``       what it took; the only part that differs when a run is made again.
-    ``picture``       hash of the picture (:func:`picture_hash`).
-    """
-
-    key: Key
-    new: float
-    old: float
-    seconds: float
-    picture: str
 
 
 _TABLES = """
 CREATE TABLE about (name TEXT PRIMARY KEY, value TEXT NOT NULL) WITHOUT ROWID;
+CREATE TABLE conditions (
+    name TEXT PRIMARY KEY, method TEXT NOT NULL, settings TEXT NOT NULL, series TEXT NOT NULL,
+    x REAL, about TEXT NOT NULL, place INTEGER NOT NULL
+) WITHOUT ROWID;
+CREATE TABLE cases (
+    name TEXT PRIMARY KEY, kind TEXT NOT NULL, source TEXT NOT NULL, target TEXT NOT NULL,
+    probes TEXT NOT NULL, place INTEGER NOT NULL
+) WITHOUT ROWID;
+CREATE TABLE measures (
+    condition TEXT NOT NULL, "case" TEXT NOT NULL, name TEXT NOT NULL, value REAL NOT NULL,
+    spread REAL NOT NULL, PRIMARY KEY (condition, "case", name)
+) WITHOUT ROWID;
 CREATE TABLE results (
     condition TEXT NOT NULL, "case" TEXT NOT NULL, prompt TEXT NOT NULL, seed INTEGER NOT NULL,
     new REAL NOT NULL, old REAL NOT NULL, seconds REAL NOT NULL, picture TEXT NOT NULL,
@@ -69,8 +57,8 @@ _SAME = (
 class Store:
     """An open run; use it in ``with``. Several processes may have the same run open."""
 
-    def __init__(self, path: Path, configuration: Mapping[str, object]) -> None:
-        """Open the run in the file ``path``, or begin one there.
+    def __init__(self, path: Path, configuration: Mapping[str, object] | None = None) -> None:
+        """Open the run in the file ``path``, or begin one there; without a configuration only open.
 
         ``configuration``, of JSON values, is kept with it and has to be the same ever after:
         rows of different settings in one table would be comparable to nothing. DataError for
@@ -78,7 +66,9 @@ class Store:
         where nothing can be written.
         """
         self.path = path
-        text = json.dumps(configuration, sort_keys=True, ensure_ascii=False)
+        text = None if configuration is None else _text(configuration)
+        if text is None and not path.is_file():
+            raise DataError(f"expected a run, got {str(path)!r}: there is no such file")
         if not path.parent.is_dir():
             raise OutputError(f"cannot write {str(path)!r}: there is no such folder; make it first")
         try:
@@ -88,6 +78,11 @@ class Store:
             raise OutputError(f"cannot open the run {str(path)!r}: {error}") from error
         except sqlite3.DatabaseError as error:
             raise DataError(f"expected a run, got {str(path)!r}: {error}") from error
+
+    @classmethod
+    def open(cls, path: Path) -> Self:
+        """The run in the file ``path``, whatever its configuration; DataError when it is none."""
+        return cls(path)
 
     def __enter__(self) -> Self:
         return self
@@ -119,15 +114,8 @@ class Store:
         A row that is there already is left as it is, so a batch may be added twice. DataError
         when it is there with another score or picture, or a score is not a number.
         """
-        self._base.execute("BEGIN IMMEDIATE")
-        try:
-            added = sum(self._add(result) for result in results)
-            self._base.execute("COMMIT")
-        except BaseException:
-            if self._base.in_transaction:
-                self._base.execute("ROLLBACK")
-            raise
-        return added
+        with self._writing():
+            return sum(self._add(result) for result in results)
 
     def missing(self, wanted: Iterable[Key]) -> list[Key]:
         """Those of ``wanted`` that have no row yet: each once, in the order given."""
@@ -140,12 +128,108 @@ class Store:
         for row in self._base.execute(f"SELECT * FROM results {where} ORDER BY {_KEY}", values):
             yield Result(Key(*row[:4]), *row[4:])
 
+    def describe_conditions(self, rows: Iterable[ConditionRow]) -> None:
+        """Keep what the run looks at, in this order; what rows are about is added to what is known.
+
+        DataError for a row that is there with another method, settings or place on a curve.
+        """
+        with self._writing():
+            for place, row in enumerate(rows):
+                self._describe(row, place)
+
+    def conditions(self) -> list[ConditionRow]:
+        """What the run looks at, in the order of its plan."""
+        columns = "name, method, settings, series, x, about"
+        found = self._base.execute(f"SELECT {columns} FROM conditions ORDER BY place, name")
+        return [
+            ConditionRow(n, m, json.loads(s), c, x, json.loads(a)) for n, m, s, c, x, a in found
+        ]
+
+    def describe_cases(self, rows: Iterable[CaseRow]) -> None:
+        """Keep what is edited and asked, in this order; DataError for a case that has changed."""
+        with self._writing():
+            for place, row in enumerate(rows):
+                values = (row.name, row.kind, row.source, row.target, _text(row.probes))
+                add = "INSERT INTO cases VALUES (?, ?, ?, ?, ?, ?) ON CONFLICT (name) DO NOTHING"
+                same = "SELECT name, kind, source, target, probes FROM cases WHERE name = ?"
+                self._base.execute(add, (*values, place))
+                if self._base.execute(same, (row.name,)).fetchone() != values:
+                    raise self._changed(f"case {row.name!r}")
+
+    def cases(self) -> list[CaseRow]:
+        """What is edited and asked, in the order of the plan."""
+        columns = "name, kind, source, target, probes"
+        found = self._base.execute(f"SELECT {columns} FROM cases ORDER BY place, name")
+        return [CaseRow(n, k, s, t, json.loads(p)) for n, k, s, t, p in found]
+
+    def measure(
+        self, condition: str, case: str, name: str, value: float, spread: float = 0.0
+    ) -> None:
+        """Keep a number (:class:`Measure`), in the place of an earlier one of the same name."""
+        if not (math.isfinite(value) and math.isfinite(spread)):
+            raise DataError(f"{self.path}: expected {name} to be a number, got {value} ± {spread}")
+        with self._writing():
+            values = (condition, case, name, value, spread)
+            self._base.execute("INSERT OR REPLACE INTO measures VALUES (?, ?, ?, ?, ?)", values)
+
+    def measures(self) -> list[Measure]:
+        """All such numbers, in the order of their names."""
+        found = self._base.execute('SELECT * FROM measures ORDER BY condition, "case", name')
+        return [Measure(*row) for row in found]
+
+    def note(self, facts: Mapping[str, object]) -> None:
+        """Keep ``facts`` of JSON values (versions, the command): not compared when a run goes on.
+
+        Facts that are known already stay as they are.
+        """
+        with self._writing():
+            pairs = [(f"note {name}", _text(value)) for name, value in facts.items()]
+            self._base.executemany("INSERT OR IGNORE INTO about VALUES (?, ?)", pairs)
+
+    def notes(self) -> dict[str, Any]:
+        """What was noted, by name."""
+        rows = self._base.execute("SELECT name, value FROM about WHERE name LIKE 'note %'")
+        return {name.removeprefix("note "): json.loads(value) for name, value in rows}
+
     def digest(self) -> str:
         """A hash of all that does not depend on the clock: equal runs have equal digests."""
         digest = hashlib.sha256(self._about("configuration").encode())
+        for row in self.conditions():
+            digest.update(repr((row.name, row.method, row.settings, row.series, row.x)).encode())
+        for row in self.cases():
+            digest.update(repr(row).encode())
+        for row in self.measures():
+            digest.update(repr((*row[:3], row.value.hex(), row.spread.hex())).encode())
         for key, new, old, _, picture in self.results():
             digest.update(repr((*key, new.hex(), old.hex(), picture)).encode())
         return digest.hexdigest()
+
+    @contextmanager
+    def _writing(self) -> Iterator[None]:
+        """One transaction: all that is written inside, or nothing."""
+        self._base.execute("BEGIN IMMEDIATE")
+        try:
+            yield
+            self._base.execute("COMMIT")
+        except BaseException:
+            if self._base.in_transaction:
+                self._base.execute("ROLLBACK")
+            raise
+
+    def _describe(self, row: ConditionRow, place: int) -> None:
+        values = (row.name, row.method, _text(row.settings), row.series, row.x)
+        known = self._base.execute(
+            "SELECT * FROM conditions WHERE name = ?", (row.name,)
+        ).fetchone()
+        if known is not None and known[:5] != values:
+            raise self._changed(f"condition {row.name!r}")
+        about = {**(json.loads(known[5]) if known else {}), **row.about}
+        place = known[6] if known else place
+        add = "INSERT OR REPLACE INTO conditions VALUES (?, ?, ?, ?, ?, ?, ?)"
+        self._base.execute(add, (*values, _text(about), place))
+
+    def _changed(self, what: str) -> DataError:
+        return DataError(f"{self.path}: {what} was another when the run began; begin a new run")
 
     def _add(self, result: Result) -> int:
         key, new, old, seconds, picture = result
@@ -160,12 +244,12 @@ class Store:
             )
         return 0
 
-    def _prepare(self, configuration: str) -> None:
+    def _prepare(self, configuration: str | None) -> None:
         try:
             self._base.execute("PRAGMA synchronous = FULL")
             self._base.execute("BEGIN IMMEDIATE")  # two processes may begin the same run at once
             names = {name for (name,) in self._base.execute("SELECT name FROM sqlite_master")}
-            if not names:
+            if not names and configuration is not None:
                 self._begin(configuration)
             elif not {"about", "results"} <= names:
                 raise DataError(f"expected a run, got {str(self.path)!r}: another SQLite file")
@@ -182,9 +266,11 @@ class Store:
         facts = [("layout", str(LAYOUT)), ("configuration", configuration)]
         self._base.executemany("INSERT INTO about VALUES (?, ?)", facts)
 
-    def _check(self, configuration: str) -> None:
+    def _check(self, configuration: str | None) -> None:
         if self._about("layout") != str(LAYOUT):
             raise DataError(f"{self.path}: the run was made by another version; begin a new one")
+        if configuration is None:
+            return
         theirs, ours = json.loads(self._about("configuration")), json.loads(configuration)
         if theirs != ours:
             names = [k for k in {**theirs, **ours} if theirs.get(k, ...) != ours.get(k, ...)]
@@ -198,6 +284,11 @@ class Store:
         if row is None:
             raise DataError(f"expected a run, got {str(self.path)!r}: it says no {name}")
         return row[0]
+
+
+def _text(value: object) -> str:
+    """``value`` as JSON, equal for equal values."""
+    return json.dumps(value, sort_keys=True, ensure_ascii=False)
 
 
 def picture_hash(pixels: bytes, shape: tuple[int, ...]) -> str:
