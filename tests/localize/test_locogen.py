@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
 from typing import Any
 
 import pytest
@@ -12,6 +13,7 @@ from overpaint.errors import EditError, OverpaintError, PromptError, SiteError
 from overpaint.generate import generate, sample
 from overpaint.localize.locogen import locogen
 from overpaint.localize.painter import Painter
+from overpaint.localize.reading import reading
 from overpaint.localize.score import KINDS
 from overpaint.localize.search import LocoGenConfig, goal_score, passes, windows_of, winner
 from overpaint.models.clip import Clip
@@ -47,33 +49,51 @@ def test_finds_the_layers_that_read_the_text(reader: Model, eye: Eye, kind: str)
         assert torch.equal(found.images[first], found.clean) == blind
 
 
-def test_pictures_are_those_of_a_brute_force_intervention(deep: Model, eye: Eye) -> None:
+@contextmanager
+def half_and_half(model: Model, window: range, length: int) -> Iterator[None]:
     """The reference: both prompts in one row, each layer takes its half through a hook."""
-    painter = Painter(deep, eye(torch.zeros(3, 32, 32)), "style", OURS, THEIRS, QUICK)
-    windows = [range(3, 5), range(0), range(DEPTH)]
-    painted = painter.pictures(windows, [0])[:, 0]
-    ours, theirs, empty = (encode(deep, [p])[0] for p in (*OURS, *THEIRS, ""))
-    length = len(ours)
-    for window, pictures in zip(windows, painted, strict=True):
-        handles = []
-        for number, site in enumerate(cross_attention_sites(deep)):
+    with ExitStack() as stack:
+        for number, site in enumerate(cross_attention_sites(model)):
             half = slice(length, None) if number // 2 in window else slice(length)
-            hook = replace_input(module_at(deep, site), lambda x, half=half: x[:, half])
-            hook.__enter__()
-            handles.append(hook)
-        expected = sample(
-            deep,
-            torch.cat([ours, theirs])[None],
-            [0],
-            unconditional=torch.cat([empty, empty]),
-            steps=2,
-            batch_size=8,
-        )[0]
-        for hook in handles:
-            hook.__exit__(None, None, None)
-        assert (pictures.int() - expected.int()).abs().max() <= 1
-        assert (pictures != expected).float().mean() < 0.01
-    assert (painted[0] != painted[1]).float().mean() > 0.05
+            change = replace_input(module_at(model, site), lambda x, half=half: x[:, half])
+            stack.enter_context(change)
+        yield
+
+
+def test_each_row_reads_what_a_brute_force_intervention_gives_it(deep: Model, eye: Eye) -> None:
+    """Every layer alone, in one batch: off by less than a millionth of what the layer does."""
+    deep.pipeline.to(torch.float64)  # what the deep layers of an untrained model do is small
+    painter = Painter(deep, eye(torch.zeros(3, 32, 32)), "style", OURS, THEIRS, QUICK)
+    windows = [range(0), *windows_of(DEPTH, 1)]
+    generator = torch.Generator().manual_seed(0)
+    noisy, time = torch.randn(1, 4, 16, 16, generator=generator).double(), 500
+    ours, theirs = encode(deep, OURS), encode(deep, THEIRS)
+    both, rows = torch.cat([ours, theirs], dim=1), len(windows)
+    with reading(painter.texts, painter.table(windows)[:, 0]):
+        read = deep.denoiser(noisy.repeat(rows, 1, 1, 1), time, ours.repeat(rows, 1, 1))[0]
+    for window, output in zip(windows, read, strict=True):
+        with half_and_half(deep, window, ours.shape[1]):
+            expected = deep.denoiser(noisy, time, both)[0][0]
+        effect = float((output - read[0]).norm()) if window else float(output.norm())
+        assert effect > 0
+        assert float((output - expected).norm()) < 1e-6 * effect
+
+
+def test_pictures_are_those_of_a_brute_force_intervention(deep: Model, eye: Eye) -> None:
+    """In the last layers: what the deep ones of an untrained model do is no level of a pixel."""
+    for site in cross_attention_sites(deep, ("to_out",)):
+        module_at(deep, site).weight.mul_(3)
+    painter = Painter(deep, eye(torch.zeros(3, 32, 32)), "style", OURS, THEIRS, QUICK)
+    windows = [range(0), range(13, 15), range(14, 16), range(DEPTH)]
+    painted = painter.pictures(windows, [0])[:, 0].int()
+    ours, theirs, empty = (encode(deep, [p])[0] for p in (*OURS, *THEIRS, ""))
+    both, nothing = torch.cat([ours, theirs])[None], torch.cat([empty, empty])
+    for window, pictures in zip(windows, painted, strict=True):
+        with half_and_half(deep, window, len(ours)):
+            expected = sample(deep, both, [0], unconditional=nothing, steps=2, batch_size=8)[0]
+        assert (pictures - expected.int()).abs().max() <= 1
+        others = painted[[other != window for other in windows]]
+        assert (others - pictures).abs().flatten(1).amax(1).min() > 10
 
 
 def test_target_equal_to_the_original_changes_nothing(deep: Model, eye: Eye) -> None:
