@@ -9,7 +9,7 @@ import pytest
 import torch
 
 from overpaint.metrics import f1
-from overpaint.metrics.significance import paired
+from overpaint.metrics.significance import holm, paired
 
 
 def rand(*shape: int, seed: int = 0) -> torch.Tensor:
@@ -72,3 +72,18 @@ def test_it_is_symmetric():
 def test_other_cases_are_refused():
     with pytest.raises(ValueError, match="the same cases"):
         paired(torch.zeros(3), torch.zeros(4))
+
+
+def test_holm_rejects_what_stepping_down_rejects():
+    p = [0.011, 0.2, 0.0004, 0.04, 0.013, 0.04]
+    corrected = holm(p)
+    for level in np.linspace(0.001, 1, 300):
+        rejected = set()
+        for rank, place in enumerate(np.argsort(p, kind="stable")):
+            if p[place] > level / (len(p) - rank):
+                break
+            rejected.add(int(place))
+        assert {i for i, value in enumerate(corrected) if value <= level} == rejected
+    assert holm([0.03]) == [0.03]
+    assert holm([0.9, 0.8]) == [1.0, 1.0]
+    assert holm([]) == []

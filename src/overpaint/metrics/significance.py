@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import torch
@@ -64,6 +64,19 @@ def paired(
         torch.cat([*rows], dim=1), lambda m: difference(m[:, :width], m[:, width:]), seed=seed
     )
     return Comparison(measured, low, high, p)
+
+
+def holm(p: Sequence[float]) -> list[float]:
+    """``p`` of several tests, corrected for their number (Holm 1979), in the order given.
+
+    The smallest is multiplied by how many there are, the next by one less, and so on; none
+    becomes smaller than one before it, nor greater than 1.
+    """
+    corrected, least = [0.0] * len(p), 0.0
+    for rank, place in enumerate(sorted(range(len(p)), key=p.__getitem__)):
+        least = max(least, min(1.0, (len(p) - rank) * p[place]))
+        corrected[place] = least
+    return corrected
 
 
 def _exchanges(cases: int, resamples: int, seed: int) -> Tensor:
