@@ -48,7 +48,7 @@ def score_plot(found: Mapping[str, Localization]) -> Image.Image:
 
     Dashed: the clean model's score, where it is known. OutputError without matplotlib.
     """
-    figure, axes = _figure(7.0, 3.6)
+    figure, axes = new_figure(7.0, 3.6)
     for number, (name, each) in enumerate(found.items()):
         colour = f"C{number}"
         axes.plot(range(len(each.scores)), each.scores, "o-", color=colour, label=name, ms=4)
@@ -67,7 +67,7 @@ def curve_plot(curves: Mapping[str, Sequence[Point]]) -> Image.Image:
 
     OutputError without matplotlib.
     """
-    figure, axes = _figure(6.0, 3.6)
+    figure, axes = new_figure(6.0, 3.6)
     for number, (name, points) in enumerate(curves.items()):
         counts, colour = [point.n for point in points], f"C{number}"
         axes.plot(counts, [p.style for p in points], "o-", color=colour, ms=4, label=name)
@@ -85,7 +85,7 @@ def heat_map(traces: Mapping[str, Trace]) -> Image.Image:
     """
     tall = sum(0.32 * len(trace.rows) + 1.1 for trace in traces.values())
     wide = 2.2 + 0.38 * max(len(trace.columns) for trace in traces.values())
-    figure, axes = _figure(wide, tall, len(traces))
+    figure, axes = new_figure(wide, tall, len(traces))
     limit = max(float(trace.effects.nan_to_num(0).abs().max()) for trace in traces.values())
     image = None
     for place, (name, trace) in zip(_listed(axes), traces.items(), strict=True):
@@ -108,8 +108,11 @@ def _texts(found: Localization, name: str) -> Sequence[str]:
     return [str(each) for each in value]
 
 
-def _figure(wide: float, tall: float, rows: int = 1) -> tuple[Any, Any]:
-    """A matplotlib figure of its own, outside of pyplot's global state."""
+def new_figure(wide: float, tall: float, rows: int = 1) -> tuple[Any, Any]:
+    """A matplotlib figure of its own, outside of pyplot's global state, and its axes.
+
+    OutputError without matplotlib.
+    """
     try:
         from matplotlib.figure import Figure
     except ImportError as error:
