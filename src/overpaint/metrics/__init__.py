@@ -8,7 +8,7 @@ from overpaint.metrics.editing import (
     harmonic,
     specificity,
 )
-from overpaint.metrics.gender import gender_gap, gender_share
+from overpaint.metrics.gender import gender_gap, gender_repetitions, gender_share
 from overpaint.metrics.intervals import bootstrap, over_seeds
 
 __all__ = [
@@ -17,6 +17,7 @@ __all__ = [
     "efficacy",
     "f1",
     "gender_gap",
+    "gender_repetitions",
     "gender_share",
     "generality",
     "harmonic",

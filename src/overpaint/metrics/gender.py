@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import torch
 from torch import Tensor
 
 from overpaint.metrics.editing import chosen
@@ -18,3 +19,14 @@ def gender_share(female: Tensor, male: Tensor) -> Tensor:
 def gender_gap(share: Tensor) -> Tensor:
     """``Δ_p = |F_p - 1/2| / (1/2)``: 0 for as many women as men, 1 for one gender only."""
     return (share - 0.5).abs() * 2
+
+
+def gender_repetitions(women: Tensor, size: int) -> Tensor:
+    """``F_p`` of each repetition, ``[n]``, from ``women [n_prompts, n_seeds]``: 1 for a woman.
+
+    TIME appendix H.2: Δ_p is of a distribution, so the seeds go in groups of ``size``, and a
+    repetition is one group over all prompts. Seeds left over are no repetition; where there are
+    fewer than ``size`` they are the only one.
+    """
+    groups = max(1, women.shape[1] // size)
+    return torch.stack([women[:, i * size : (i + 1) * size].mean() for i in range(groups)])

@@ -24,13 +24,15 @@ class Clip:
     """A joint CLIP with its tokenizer and the statistics its pictures are normalised with.
 
     ``network`` is a ``transformers.CLIPModel``; ``mean``, ``std`` are per colour channel, for
-    pictures in [0, 1]; ``size`` is the side of the square it reads, in pixels.
+    pictures in [0, 1]; ``size`` is the side of the square it reads, in pixels; ``name`` is what it
+    was loaded as.
     """
 
     network: Any
     tokenizer: Any
     mean: tuple[float, float, float]
     std: tuple[float, float, float]
+    name: str = ""
 
     @property
     def size(self) -> int:
@@ -55,7 +57,8 @@ def load_clip(source: str | Path, *, device: str | torch.device = "cpu") -> Clip
         network = from_pretrained(CLIPModel, folder)
         tokenizer = from_pretrained(CLIPTokenizer, words)
     network.to(device=device, dtype=torch.float32).eval().requires_grad_(False)
-    return Clip(network, tokenizer, *_statistics(Path(folder), _TOYBOX if embedded else _OPENAI))
+    statistics = _statistics(Path(folder), _TOYBOX if embedded else _OPENAI)
+    return Clip(network, tokenizer, *statistics, name=str(source))
 
 
 def clip_of(model: Model) -> Clip:
@@ -66,7 +69,7 @@ def clip_of(model: Model) -> Clip:
     if model.clip is None:
         raise ModelError(f"{model.name} was loaded without its CLIP; use load(..., clip=...).")
     statistics = _TOYBOX if model.name == "toybox" else _OPENAI
-    return Clip(model.clip, model.pipeline.tokenizer, *statistics)
+    return Clip(model.clip, model.pipeline.tokenizer, *statistics, name=model.name)
 
 
 @torch.no_grad()
