@@ -20,7 +20,7 @@ Pick = Callable[[Run, np.random.Generator, int], np.ndarray]
 
 WIDTH = 128  # of the text towers and of the joint space
 JUDGE = Settings(
-    steps=4_600, batch=128, lr=1e-3, weight_decay=0.05, seed=11, warmup=150, bfloat16=True
+    steps=3_800, batch=128, lr=1e-3, weight_decay=0.05, seed=11, warmup=150, bfloat16=True
 )
 CLIP = Settings(steps=1_100, batch=160, lr=1e-3, weight_decay=0.05, seed=12, warmup=150)
 

@@ -26,7 +26,7 @@ from overpaint.toybox.train.untyped import (
     UNet2DConditionModel,
 )
 
-DENOISER = Settings(steps=5_400, batch=96, lr=1.2e-3, seed=14, warmup=200, hold=0.5, ema=0.998)
+DENOISER = Settings(steps=4_600, batch=96, lr=1.2e-3, seed=14, warmup=200, hold=0.5, ema=0.998)
 EMPTY_PROMPTS = 0.1  # share of captions replaced by the empty one, for classifier-free guidance
 SNR_CAP = 5.0  # of the min-SNR loss weights (Hang et al., 2023)
 
