@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import dataclasses
 import time
-import typing
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -20,18 +19,14 @@ NAMED = "named after SOURCE"
 def _list_methods(wanted: bool) -> None:
     if not wanted:
         return
+    from overpaint.methods.configure import settable
     from overpaint.methods.registry import METHODS
 
     for method in METHODS.values():
-        rows = [(f.name, _default(f)) for f in _settable(method.config)]
+        rows = [(f.name, _default(f)) for f in settable(method.config)]
         show.facts(f"{method.name}: {method.summary}", [("paper", method.paper), *rows])
         show.line("")
     raise typer.Exit
-
-
-def _settable(config: type) -> list[dataclasses.Field[Any]]:
-    hints = typing.get_type_hints(config)
-    return [f for f in dataclasses.fields(config) if arguments.simple(hints[f.name])]
 
 
 def _default(field: dataclasses.Field[Any]) -> object:
@@ -124,6 +119,7 @@ def edit(
     Another layer, more steps:
       [cyan]overpaint edit "a rose" "a blue rose" --layer 7 --set steps=200[/]
     """
+    from overpaint.methods.configure import configure
     from overpaint.methods.registry import METHODS
     from overpaint.patching.files import save_patch
     from overpaint.pictures import read_picture
@@ -134,7 +130,7 @@ def edit(
     values = arguments.pairs(setting or [])
     typed = {"layer": layer, "lam": lam}
     values |= {name: value for name, value in typed.items() if value is not None}
-    config = arguments.settings(method, METHODS[method].config, values)
+    config = configure(method, METHODS[method].config, values)
     if edits and (source or image):
         raise EditError("expected SOURCE TARGET or --edits FILE, got both; leave one out")
     if edits:
