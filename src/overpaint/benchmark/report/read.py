@@ -1,0 +1,113 @@
+"""What a report is about: all that a run found, read once from its store."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+from overpaint.benchmark.rows import CaseRow, ConditionRow, Measure, Result
+from overpaint.benchmark.score import CaseScore, Summary, per_case, summaries
+from overpaint.benchmark.store import Store
+from overpaint.errors import DataError
+
+STORE, PICTURES = "run.sqlite", "pictures"
+
+REFERENCES = ("baseline", "oracle", "rewrite")
+"""Methods that leave the weights alone: to compare editors with, never the best of them."""
+
+
+@dataclass(frozen=True, eq=False)
+class Findings:
+    """A run as it lies on disk. ``missing`` has, for each condition, the pictures yet to paint."""
+
+    folder: Path
+    configuration: Mapping[str, Any]
+    notes: Mapping[str, Any]
+    conditions: Sequence[ConditionRow]
+    cases: Sequence[CaseRow]
+    results: Sequence[Result]
+    measures: Sequence[Measure]
+    summaries: Mapping[tuple[str, str], Summary]
+    scores: Sequence[CaseScore]
+    missing: Mapping[str, int] = field(default_factory=dict)
+
+    @property
+    def title(self) -> str:
+        """What the run calls itself."""
+        return str(self.configuration.get("title") or self.configuration.get("preset") or "A run")
+
+    @property
+    def editors(self) -> list[ConditionRow]:
+        """The conditions that change the model."""
+        return [c for c in self.conditions if c.method not in REFERENCES]
+
+    @property
+    def kinds(self) -> list[str]:
+        """ "all" first; nothing else where all cases are of one kind."""
+        own = list(dict.fromkeys(case.kind for case in self.cases))
+        return ["all", *own] if len(own) > 1 else ["all"]
+
+    def named(self, method: str) -> str | None:
+        """The name of the first condition of ``method``, if there is one."""
+        return next((c.name for c in self.conditions if c.method == method), None)
+
+    @cached_property
+    def seen(self) -> Mapping[tuple[str, str, str], Sequence[Result]]:
+        """The results by condition, case and place of the prompt, in the order of their seeds."""
+        found: dict[tuple[str, str, str], list[Result]] = {}
+        for result in self.results:
+            found.setdefault(result.key[:3], []).append(result)
+        return found
+
+    @cached_property
+    def score(self) -> Mapping[tuple[str, str], CaseScore]:
+        """The scores by condition and case; cases that are not all painted have none."""
+        return {(score.condition, score.case): score for score in self.scores}
+
+    def picture(self, result: Result) -> Path | None:
+        """The file of a picture that was kept."""
+        path = self.folder / PICTURES / f"{result.picture}.png"
+        return path if result.picture and path.is_file() else None
+
+
+def read(folder: Path) -> Findings:
+    """The run in ``folder``; DataError when there is none, or nothing has been painted yet."""
+    path = folder / STORE
+    if not path.is_file():
+        raise DataError(
+            f"expected the folder of a run, got {str(folder)!r}: it has no {STORE}; begin one with "
+            "'overpaint bench'"
+        )
+    with Store.open(path) as store:
+        results, measures = list(store.results()), store.measures()
+        if not results and not measures:
+            raise DataError(f"{str(folder)!r} is a run without results yet; let it paint first")
+        found = Findings(
+            folder,
+            store.configuration,
+            store.notes(),
+            store.conditions(),
+            store.cases(),
+            results,
+            measures,
+            summaries(store),
+            per_case(store),
+        )
+    return Findings(**{**vars(found), "missing": dict(_missing(found))})
+
+
+def _missing(found: Findings) -> Iterator[tuple[str, int]]:
+    """Conditions with pictures that are wanted and not there, and how many."""
+    for condition in found.conditions:
+        absent = 0
+        for case in found.cases:
+            for probe in case.probes:
+                seeds = probe.get("seeds", found.configuration.get("seeds", 0))
+                wanted = seeds if isinstance(seeds, int) else len(seeds)
+                there = len(found.seen.get((condition.name, case.name, probe["place"]), ()))
+                absent += max(0, wanted - there)
+        if absent:
+            yield condition.name, absent

@@ -1,0 +1,45 @@
+"""``overpaint report``: what a benchmark found, as a page and as tables."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from overpaint.cli import options, show
+
+
+def report(
+    run: Annotated[
+        Path, typer.Argument(metavar="RUN", help="Folder of a run of [cyan]overpaint bench[/].")
+    ],
+    out: Annotated[
+        Path | None,
+        typer.Option(
+            "--out", "-o", metavar="FOLDER", help="Where to write.", show_default="RUN/report"
+        ),
+    ] = None,
+    pictures: Annotated[
+        int,
+        typer.Option(min=0, metavar="N", help="Cases, worst first, with pictures in the page."),
+    ] = 30,
+    json: options.Json = False,
+) -> None:
+    """Write a run as one page to read (HTML, no network) and as CSV, Markdown and LaTeX tables.
+
+    A run that is still going on may be reported too; the page says what is missing.
+
+    \b
+      [cyan]overpaint report runs/table1[/]
+      [cyan]overpaint report runs/table1 -o report --pictures 100[/]
+    """
+    from overpaint.benchmark.report import report as write
+
+    with show.working("reading the run", json):
+        files = write(run, out, pictures=pictures)
+    if json:
+        show.data({"files": [str(file) for file in files]})
+    else:
+        show.line(f"wrote {files[0]}")
+        show.line("and " + ", ".join(file.name for file in files[1:]))

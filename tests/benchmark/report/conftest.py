@@ -1,0 +1,112 @@
+"""Small runs made up through the store: what a report needs, without a model."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import pytest
+from PIL import Image
+
+from overpaint.benchmark.store import CaseRow, ConditionRow, Key, Result, Store
+
+SEEDS = 4
+EVIL = "<script>alert('a & b')</script> 50% _of_ $x$ | {y}"
+
+# How often a picture shows the new: (source and positives, negatives).
+CHANCES = {"baseline": (0.05, 0.05), "oracle": (0.97, 0.05), "refact": (0.9, 0.1), "time": (0.6, 0.5)}
+
+CONDITIONS = (
+    ConditionRow("baseline", "baseline"),
+    ConditionRow(
+        "time",
+        "time",
+        {"lam": 0.1},
+        about={"seconds_per_edit": 0.031, "kilobytes": 212.5, "parameters_percent": 1.95},
+    ),
+    ConditionRow(
+        "refact",
+        "refact",
+        {"layer": 7},
+        about={"seconds_per_edit": 14.2, "kilobytes": 5.4, "parameters_percent": 0.24},
+    ),
+    ConditionRow("oracle", "oracle"),
+)
+
+Make = Callable[..., Path]
+
+
+def case(name: str, kind: str) -> CaseRow:
+    def probe(place: str, part: str, prompt: str) -> dict[str, str]:
+        texts = {"prompt": prompt, "old": "a rose", "new": "a blue rose", "oracle": "a blue rose"}
+        return {"place": place, "part": part, **texts}
+
+    places = [
+        *[("positive", "generality", w) for w in ("in a vase", "on a hill", "at night")],
+        *[("negative", "specificity", w) for w in ("a tulip", "a red car", "a tree")],
+    ]
+    rest = [
+        probe(f"{word} {number % 3 + 1}", part, f"{name}: {prompt}")
+        for number, (word, part, prompt) in enumerate(places)
+    ]
+    return CaseRow(name, kind, name, "a blue rose", [probe("source", "efficacy", name), *rest])
+
+
+CASES = tuple(case(f"a rose {i}", "roles" if i % 3 else "attributes") for i in range(9))
+
+
+def judged(condition: str, case: CaseRow, chances: tuple[float, float]) -> Iterable[Result]:
+    """Results by chance, but the same ones for the same condition and case."""
+    for probe in case.probes:
+        chance = chances[probe["part"] == "specificity"]
+        for seed in range(SEEDS):
+            dice = random.Random(f"{condition} {case.name} {probe['place']} {seed}")
+            new = 0.3 + 0.1 * dice.random() * (1 if dice.random() < chance else -1)
+            picture = f"{condition}-{probe['place'].replace(' ', '')}" if seed == 0 else ""
+            yield Result(Key(condition, case.name, probe["place"], seed), new, 0.3, 0.1, picture)
+
+
+@pytest.fixture
+def make(tmp_path: Path) -> Make:
+    """``make(conditions=, cases=, chances=, leave_out=, measures=, **configuration) -> folder``.
+
+    ``leave_out`` is how many of the last condition's results are missing.
+    """
+
+    def run(
+        conditions: Sequence[ConditionRow] = CONDITIONS,
+        cases: Sequence[CaseRow] = CASES,
+        chances: Mapping[str, tuple[float, float]] = CHANCES,
+        leave_out: int = 0,
+        measures: Iterable[tuple[Any, ...]] = (),
+        **configuration: Any,
+    ) -> Path:
+        folder = tmp_path / "run"
+        (folder / "pictures").mkdir(parents=True)
+        whole = {"title": "Table 1", "model": "toybox", "seeds": SEEDS, "steps": 6}
+        with Store(folder / "run.sqlite", {**whole, **configuration}) as store:
+            store.describe_conditions(conditions)
+            store.describe_cases(cases)
+            for condition in conditions:
+                chance = chances.get(condition.name, (0.5, 0.5))
+                results = [r for c in cases for r in judged(condition.name, c, chance)]
+                last = leave_out if condition is conditions[-1] else 0
+                store.add(results[: len(results) - last])
+                for result in results:
+                    if result.picture:
+                        _paint(folder / "pictures" / f"{result.picture}.png")
+            for measure in measures:
+                store.measure(*measure)
+            store.note({"versions": {"overpaint": "0.9"}, "command": "overpaint bench --seeds 4"})
+        return folder
+
+    return run
+
+
+def _paint(path: Path) -> None:
+    if not path.exists():
+        dice = random.Random(path.name)
+        colour = tuple(dice.randrange(60, 220) for _ in range(3))
+        Image.new("RGB", (128, 128), colour).save(path)
