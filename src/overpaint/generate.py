@@ -13,9 +13,9 @@ from collections.abc import Sequence
 import torch
 
 from overpaint.errors import PromptError
-from overpaint.models.conditioning import check_paintable, encode_alone
+from overpaint.models.conditioning import check_paintable
 from overpaint.models.model import Model
-from overpaint.models.sampling import sample
+from overpaint.models.sampling import Sampling, paint, sample
 from overpaint.types import Progress
 
 __all__ = ["generate", "sample"]
@@ -44,15 +44,5 @@ def generate(
         raise PromptError(f"Expected a list of prompts, got the string {prompts!r}; put it in [].")
     if not prompts:
         raise PromptError("There are no prompts; give at least one.")
-    states, features = encode_alone(model, prompts)
-    return sample(
-        model,
-        states,
-        seeds,
-        pooled_conditioning=features,
-        steps=steps,
-        guidance=guidance,
-        batch_size=batch_size,
-        size=size,
-        progress=progress,
-    )
+    how = Sampling(steps=steps, guidance=guidance, batch_size=batch_size, size=size)
+    return paint(model, prompts, seeds, how, progress=progress)

@@ -19,6 +19,7 @@ from overpaint.models.clip import Clip
 from overpaint.models.fingerprint import fingerprint
 from overpaint.models.hooks import record
 from overpaint.models.model import Model
+from overpaint.models.sampling import Sampling
 from overpaint.models.sites import cross_attention_sites, module_at
 from overpaint.models.text import encode, last_subject_token
 from overpaint.models.weights import with_deltas
@@ -93,7 +94,7 @@ def test_held_neurons_stay_at_their_mean(sd1: Model) -> None:
 def test_curve_starts_unchanged_and_follows_the_patch(sd1: Model, eye: Eye) -> None:
     pairs = STYLED[:2]
     found = find_neurons(sd1, pairs, PLAIN, LAYERS)
-    settings = {"seeds": (0,), "steps": 1, "batch_size": 2}
+    settings = {"seeds": (0,), "how": Sampling(steps=1, batch_size=2)}
     plain = generate(sd1, pairs, [0], steps=1, batch_size=2)
     clip = eye(plain[0, 0])
     curve = dropout_curve(sd1, clip, found, (5, found.count), **settings)

@@ -95,7 +95,7 @@ def trace(
     from overpaint.pictures import save_picture
 
     path = arguments.output_file(out)
-    config = TraceConfig(noise, tuple(arguments.seeds(seeds)), steps)
+    config = TraceConfig(noise, tuple(arguments.seeds(seeds)), steps=steps)
     loaded = options.load_model(model, device, dtype, quiet=json)
     scorer = judge(clip, loaded)
     with show.progress(json) as progress:

@@ -27,27 +27,22 @@ from overpaint.models.components import (
 )
 from overpaint.models.hooks import replace
 from overpaint.models.model import Model
-from overpaint.models.sampling import sample
+from overpaint.models.sampling import Sampling, sample
 from overpaint.models.text import encode, pooled, subject_span
 from overpaint.models.tokens import encoding
 from overpaint.types import Progress
 
 
 @dataclass(frozen=True)
-class TraceConfig:
+class TraceConfig(Sampling):
     """How components are traced.
 
     ``noise``  standard deviation of the noise, in those of the token embeddings (3: Meng et al.).
     ``seeds``  each gives the picture's noise and the corruption's.
-    ``steps``, ``guidance``, ``batch_size``, ``size``  as in ``overpaint.generate``.
     """
 
     noise: float = 3.0
     seeds: tuple[int, ...] = (0, 1, 2, 3)
-    steps: int | None = None
-    guidance: float | None = None
-    batch_size: int | None = None
-    size: int | None = None
 
     def __post_init__(self) -> None:
         """EditError for a setting out of its range."""
@@ -122,12 +117,9 @@ def trace_unet(
             states,
             [seed],
             pooled_conditioning=features,
-            steps=config.steps,
-            guidance=config.guidance,
-            batch_size=batch,
-            size=config.size,
             around=lambda rows: restoring([plan[int(r)] for r in rows]),
             progress=_part(progress, done, len(runs)),
+            **{**config.settings, "batch_size": batch},
         )
         scores += clip_scores(clip, pictures[None], [prompt] * len(plan))[0, :, 0].cpu()
     scores /= len(runs)
@@ -171,11 +163,8 @@ def trace_text(
             states,
             [seed],
             pooled_conditioning=features,
-            steps=config.steps,
-            guidance=config.guidance,
-            batch_size=config.batch_size,
-            size=config.size,
             progress=_part(progress, done, len(config.seeds)),
+            **config.settings,
         )
         scores += clip_scores(clip, pictures, texts)[:, 0].cpu()
     scores /= len(config.seeds)

@@ -11,9 +11,8 @@ from overpaint.errors import EditError
 from overpaint.localize.neurons import Neurons, dropout, held
 from overpaint.localize.score import check_prompts, clip_scores
 from overpaint.models.clip import Clip
-from overpaint.models.conditioning import encode_alone
 from overpaint.models.model import Model
-from overpaint.models.sampling import sample
+from overpaint.models.sampling import Sampling, paint
 from overpaint.models.weights import with_deltas
 from overpaint.types import Progress
 
@@ -39,9 +38,7 @@ def dropout_curve(
     *,
     hold: bool = False,
     seeds: Sequence[int] = (0, 1, 2, 3),
-    steps: int | None = None,
-    guidance: float | None = None,
-    batch_size: int | None = None,
+    how: Sampling | None = None,
     progress: Progress | None = None,
 ) -> tuple[Point, ...]:
     """Style and content for no neuron, then for each of ``counts`` (section 7, figure 10).
@@ -54,19 +51,10 @@ def dropout_curve(
     check_prompts(neurons.prompts, neurons.others)
     if not counts or max(counts) > neurons.count or min(counts) < 1:
         raise EditError(f"expected numbers of neurons from 1 to {neurons.count}, got {counts}")
-    states, features = encode_alone(model, neurons.prompts)
     points = []
     for done, n in enumerate([0, *counts]):
         with _changed(model, neurons, n, hold):
-            pictures = sample(
-                model,
-                states,
-                seeds,
-                pooled_conditioning=features,
-                steps=steps,
-                guidance=guidance,
-                batch_size=batch_size,
-            )
+            pictures = paint(model, neurons.prompts, seeds, how)
         texts = (neurons.prompts, neurons.others)
         style, content = (float(clip_scores(clip, pictures, t).mean()) for t in texts)
         points.append(Point(n, style, content))

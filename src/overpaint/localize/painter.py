@@ -80,12 +80,9 @@ class Painter:
             seeds,
             unconditional=read.states[0],
             pooled_conditioning=None if read.pooled is None else read.pooled[own - 1],
-            steps=steps,
-            guidance=self.guidance,
-            batch_size=config.batch_size,
-            size=config.size,
             around=routed(read, table.flatten(0, 1), guided=self.guided),
             progress=progress and (lambda done, total, _: progress(done, total, what)),
+            **{**config.settings, "steps": steps, "guidance": self.guidance},
         )
         steps = steps or self.model.family.steps
         self.evaluations += len(own) * len(seeds) * steps * (1 + self.guided)

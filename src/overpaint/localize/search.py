@@ -7,12 +7,13 @@ from dataclasses import dataclass
 
 from overpaint.errors import EditError, SiteError
 from overpaint.localize.score import Kind
+from overpaint.models.sampling import Sampling
 
 WIDEST = 5  # the widest window the paper found necessary (SDXL, objects)
 
 
 @dataclass(frozen=True)
-class LocoGenConfig:
+class LocoGenConfig(Sampling):
     """How LocoGen searches.
 
     ``window``      m, how many layers a window has; None: the smallest that passes.
@@ -22,7 +23,7 @@ class LocoGenConfig:
     ``share``       how much of the way from the clean model's score to the score with the target
         in every layer the best window has to go. Thresholds of other models do not carry over;
         this does.
-    ``seeds``, ``steps``, ``guidance``, ``batch_size``, ``size``  as in ``overpaint.generate``.
+    ``seeds``       what every window is painted from.
     ``keep_images``  whether to keep what every window painted.
     """
 
@@ -31,10 +32,6 @@ class LocoGenConfig:
     threshold: float | None = None
     share: float = 0.8
     seeds: tuple[int, ...] = (0, 1, 2, 3)
-    steps: int | None = None
-    guidance: float | None = None
-    batch_size: int | None = None
-    size: int | None = None
     keep_images: bool = True
 
     def __post_init__(self) -> None:

@@ -8,18 +8,59 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager, nullcontext
+from dataclasses import dataclass, fields
 from typing import Any
 
 import torch
 
 from overpaint.errors import ModelError, PromptError
-from overpaint.models.conditioning import Conditioning, check_paintable, conditioning
+from overpaint.models.conditioning import (
+    Conditioning,
+    check_paintable,
+    conditioning,
+    encode_alone,
+)
 from overpaint.models.latents import decode, latent_side, starting_noise
 from overpaint.models.model import Model
 from overpaint.types import Progress
 
 Around = Callable[[torch.Tensor], AbstractContextManager[Any]]
 """Called with the states' numbers ``[b]`` of a batch; the batch is painted inside what it gives."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Sampling:
+    """How pictures are painted; None: as is usual in the model's family.
+
+    ``steps``       of the sampler.
+    ``guidance``    scale of classifier-free guidance; 1: none.
+    ``batch_size``  pictures at once.
+    ``size``        side of a picture in pixels.
+    """
+
+    steps: int | None = None
+    guidance: float | None = None
+    batch_size: int | None = None
+    size: int | None = None
+
+    @property
+    def settings(self) -> dict[str, Any]:
+        """These four, as keyword arguments of :func:`sample`."""
+        return {field.name: getattr(self, field.name) for field in fields(Sampling)}
+
+
+def paint(
+    model: Model,
+    prompts: Sequence[str],
+    seeds: Sequence[int],
+    how: Sampling | None = None,
+    *,
+    progress: Progress | None = None,
+) -> torch.Tensor:
+    """Every prompt with every seed: uint8 ``[n_prompts, n_seeds, 3, H, W]`` on the CPU."""
+    settings = (how or Sampling()).settings
+    states, features = encode_alone(model, prompts)
+    return sample(model, states, seeds, pooled_conditioning=features, progress=progress, **settings)
 
 
 @torch.no_grad()
@@ -49,18 +90,56 @@ def sample(
     ``around``, which is told who is in each batch. DPM-Solver++ of order 2 (Lu et al. 2022) with
     the pipeline's noise schedule. ``progress`` counts denoising steps over all batches.
     """
-    check_paintable(model)
     if not len(states) or not len(seeds):
         raise PromptError(f"Expected prompts and seeds, got {len(states)} and {len(seeds)}.")
-    family = model.family
-    steps = _positive("steps", steps, family.steps)
-    batch = _positive("batch_size", batch_size, family.batch_size)
-    guidance = family.guidance if guidance is None else guidance
-    text = conditioning(
-        model, states, empty=unconditional, features=pooled_conditioning, guided=guidance != 1
-    )
-    noise = starting_noise(model, seeds, latent_side(model, size))
     jobs = torch.cartesian_prod(torch.arange(len(states)), torch.arange(len(seeds)))
+    how = Sampling(steps=steps, guidance=guidance, batch_size=batch_size, size=size)
+    text = unconditional, pooled_conditioning
+    pictures = _paint(model, states, seeds, jobs, how, *text, around=around, progress=progress)
+    return pictures.unflatten(0, (len(states), len(seeds)))
+
+
+@torch.no_grad()
+def sample_pairs(
+    model: Model,
+    states: torch.Tensor,
+    seeds: Sequence[int],
+    how: Sampling | None = None,
+    *,
+    unconditional: torch.Tensor | None = None,
+    pooled_conditioning: torch.Tensor | None = None,
+) -> torch.Tensor:
+    """One picture of each row, ``states[i]`` from ``seeds[i]``: uint8 ``[n, 3, H, W]``.
+
+    The same pictures as :func:`sample` paints, in batches filled with any pairs of the two.
+    """
+    if not len(seeds) or len(states) != len(seeds):
+        raise PromptError(f"Expected a seed for each prompt, got {len(states)} and {len(seeds)}.")
+    jobs = torch.arange(len(seeds))[:, None].expand(-1, 2)
+    how = how or Sampling()
+    return _paint(model, states, seeds, jobs, how, unconditional, pooled_conditioning)
+
+
+def _paint(
+    model: Model,
+    states: torch.Tensor,
+    seeds: Sequence[int],
+    jobs: torch.Tensor,
+    how: Sampling,
+    empty: torch.Tensor | None = None,
+    features: torch.Tensor | None = None,
+    *,
+    around: Around | None = None,
+    progress: Progress | None = None,
+) -> torch.Tensor:
+    """``[n, 3, H, W]`` for ``jobs [n, 2]``: which of ``states``, from which of ``seeds``."""
+    check_paintable(model)
+    family = model.family
+    steps = _positive("steps", how.steps, family.steps)
+    batch = _positive("batch_size", how.batch_size, family.batch_size)
+    guidance = family.guidance if how.guidance is None else how.guidance
+    text = conditioning(model, states, empty=empty, features=features, guided=guidance != 1)
+    noise = starting_noise(model, seeds, latent_side(model, how.size))
     tick = _counter(progress, -(-len(jobs) // batch) * steps)
     pictures = []
     for rows in jobs.split(batch):
@@ -69,7 +148,7 @@ def sample(
         with around(full[:, 0]) if around else nullcontext():
             latents = _denoise(model, text, full[:, 0], start, steps, guidance, tick)
         pictures.append(decode(model, latents)[: len(rows)])
-    return torch.cat(pictures).unflatten(0, (len(states), len(seeds)))
+    return torch.cat(pictures)
 
 
 def _denoise(
