@@ -76,6 +76,13 @@ def seeds(text: str) -> list[int]:
     return chosen
 
 
+def numbers(what: str, text: str) -> list[int]:
+    """``"8,9"`` as ``[8, 9]``; ``what`` says in an error what they are."""
+    if not re.fullmatch(r"-?\d+(,-?\d+)*", text):
+        raise DataError(f"expected {what} such as 8 or 8,9, got {text!r}")
+    return [int(part) for part in text.split(",")]
+
+
 def edits_from_file(path: Path) -> list[Edit]:
     """The edits in a JSON file: a list of objects with the fields of ``Edit``."""
     from overpaint.types import Edit
