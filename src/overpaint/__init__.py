@@ -20,6 +20,7 @@ _HOMES = {
     "Edit": "overpaint.types",
     "Patch": "overpaint.types",
     "Delta": "overpaint.types",
+    "RelativeDelta": "overpaint.types",
     "Site": "overpaint.types",
     "OverpaintError": "overpaint.errors",
     "Model": "overpaint.models.model",
@@ -65,6 +66,7 @@ if TYPE_CHECKING:  # the same names for type checkers and editors
     from overpaint.types import Delta as Delta
     from overpaint.types import Edit as Edit
     from overpaint.types import Patch as Patch
+    from overpaint.types import RelativeDelta as RelativeDelta
     from overpaint.types import Site as Site
 
 

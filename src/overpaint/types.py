@@ -67,9 +67,58 @@ class Delta:
         """``r``, the number of rows of ``a``."""
         return self.a.shape[0]
 
+    @property
+    def factors(self) -> tuple[torch.Tensor, torch.Tensor]:
+        """``a`` and ``b``."""
+        return self.a, self.b
+
     def dense(self) -> torch.Tensor:
         """``ΔW [d_out, d_in]``, float32."""
         return self.b @ self.a
+
+    def change(self, weight: torch.Tensor) -> torch.Tensor:
+        """``ΔW``, in the precision and on the device of the site's original ``weight``."""
+        return self.b.to(weight) @ self.a.to(weight)
+
+
+@dataclass(frozen=True)
+class RelativeDelta:
+    """A low-rank change of one site's weight, told by that weight: ``ΔW = W L A``, float32.
+
+    ``left [d_in, r]`` is L, ``a [r, d_in]`` is A. W is always the *original* weight of the model
+    that the patch's fingerprint names, never one with other patches on it: what a patch adds does
+    not depend on what else is on the model, so that patches stack and come off in any order.
+
+    A closed form whose targets are ``v* = W c*`` has one L and one A for all sites that read the
+    same text. Their deltas hold the same two tensors, which count and are stored once.
+    """
+
+    site: Site
+    left: torch.Tensor
+    a: torch.Tensor
+
+    @property
+    def rank(self) -> int:
+        """``r``, the number of rows of ``a``."""
+        return self.a.shape[0]
+
+    @property
+    def factors(self) -> tuple[torch.Tensor, torch.Tensor]:
+        """``a`` and ``left``."""
+        return self.a, self.left
+
+    def change(self, weight: torch.Tensor) -> torch.Tensor:
+        """``ΔW``, in the precision and on the device of the site's original ``weight``."""
+        return (weight @ self.left.to(weight)) @ self.a.to(weight)
+
+    def bind(self, weight: torch.Tensor) -> Delta:
+        """The same change with factors of its own, on the CPU, for the original ``weight``."""
+        exact = weight.detach().to(torch.promote_types(weight.dtype, torch.float32))
+        return Delta(self.site, self.a, (exact @ self.left.to(exact)).float().cpu())
+
+
+Change = Delta | RelativeDelta
+"""What a patch does to one site."""
 
 
 @dataclass(frozen=True)
@@ -78,19 +127,29 @@ class Patch:
 
     ``fingerprint`` is that of the model the patch was computed on; ``config`` holds the method's
     settings as plain JSON values; ``info`` what the method measured (final probability, ...).
+    ``family`` is the name of that model's family, ``rounded`` its fingerprints once its weights
+    are rounded to float16 and to bfloat16; both are empty in patches of older files.
     """
 
-    deltas: tuple[Delta, ...]
+    deltas: tuple[Change, ...]
     method: str
     edits: tuple[Edit, ...]
     fingerprint: str
     config: Mapping[str, object] = field(default_factory=dict)
     info: Mapping[str, object] = field(default_factory=dict)
+    family: str = ""
+    rounded: tuple[str, ...] = ()
 
     @property
     def nbytes(self) -> int:
-        """Size of all factors in bytes."""
-        return sum(t.numel() * t.element_size() for d in self.deltas for t in (d.a, d.b))
+        """Size of all factors in bytes; a tensor that several deltas hold counts once."""
+        factors = {id(tensor): tensor for delta in self.deltas for tensor in delta.factors}
+        return sum(tensor.numel() * tensor.element_size() for tensor in factors.values())
+
+    @property
+    def relative(self) -> bool:
+        """Whether a change is told by the model's weights, which it takes to write it out."""
+        return any(isinstance(delta, RelativeDelta) for delta in self.deltas)
 
     @property
     def parameters(self) -> int:

@@ -21,7 +21,7 @@ from overpaint.models.model import Model
 from overpaint.models.moments import Corpus, second_moment
 from overpaint.models.sites import mlp_site, module_at
 from overpaint.models.text import last_subject_token, pooled, tokenize
-from overpaint.models.weights import with_deltas
+from overpaint.models.weights import with_deltas, written_out
 from overpaint.types import Edit, Patch
 
 ROSE = Edit("a rose", "a blue rose")
@@ -64,9 +64,9 @@ def found_by_hand(model: Model, edit: Edit, config: ReFACTConfig) -> tuple[Objec
 
 
 def same(a: Patch, b: Patch, tolerance: float = 1e-4) -> bool:
-    pairs = zip(a.deltas, b.deltas, strict=True)
-    gaps = [(x.dense() - y.dense()).norm() <= tolerance * y.dense().norm() for x, y in pairs]
-    return all(gaps)
+    factors = ((x.factors, y.factors) for x, y in zip(a.deltas, b.deltas, strict=True))
+    pairs = [(right @ left, d @ c) for (left, right), (c, d) in factors]
+    return all((x - y).norm() <= tolerance * y.norm() for x, y in pairs)
 
 
 @pytest.mark.usefixtures("untouched")
@@ -99,7 +99,7 @@ def test_the_formula_is_the_papers(toybox: Model, config: ReFACTConfig) -> None:
     v_star = objective.suffix.value[0].double() + delta[0].double()
     residual = v_star - fc2.bias.double() - fc2.weight.double() @ k
     wanted = torch.outer(residual, direction) / (direction @ k)
-    assert (patch.deltas[0].dense() - wanted).norm() <= 1e-4 * wanted.norm()
+    assert (written_out(toybox, patch.deltas)[0].dense() - wanted).norm() <= 1e-4 * wanted.norm()
     assert patch.deltas[0].rank == 1
     assert patch.nbytes < 4096
 
@@ -127,8 +127,8 @@ def test_the_covariance_protects_what_the_corpus_says(
     moved = []
     c = second_moment(toybox, mlp_site(toybox, 5), corpus)
     for weight in (0.0, 0.5, 1.0):
-        delta = refact(toybox, [ROSE], replace(config, covariance_weight=weight)).deltas[0]
-        dense = delta.dense().double()
+        patch = refact(toybox, [ROSE], replace(config, covariance_weight=weight))
+        dense = written_out(toybox, patch.deltas)[0].dense().double()
         moved.append(float(torch.trace(dense @ c @ dense.T)))
     assert moved[0] > moved[1] > moved[2] > 0
 
@@ -154,13 +154,14 @@ def test_later_edits_start_from_the_edited_model(
     first = refact(toybox, [ROSE], config)
     assert both.deltas[0].rank == 2
     assert torch.equal(both.deltas[0].a[:1], first.deltas[0].a)
-    assert torch.equal(both.deltas[0].b[:, :1], first.deltas[0].b)
-    clean = refact(toybox, [KING], config).deltas[0]
-    second = replace(clean, a=both.deltas[0].a[1:], b=both.deltas[0].b[:, 1:])
+    a, b = both.deltas[0].factors
+    assert torch.equal(b[:, :1], first.deltas[0].factors[1])
+    (clean,) = written_out(toybox, refact(toybox, [KING], config).deltas)
+    second = replace(clean, a=a[1:], b=b[:, 1:])
     assert not torch.allclose(second.dense(), clean.dense(), rtol=1e-3, atol=1e-5)
     if follow:  # then it is exactly an edit of the edited model
         with with_deltas(toybox, first.deltas):
-            again = refact(toybox, [KING], config).deltas[0]
+            (again,) = written_out(toybox, refact(toybox, [KING], config).deltas)
         assert (second.dense() - again.dense()).norm() <= 1e-5 * again.dense().norm()
 
 
@@ -371,8 +372,7 @@ def test_weights_that_ask_for_gradients_get_none(toybox: Model, config: ReFACTCo
     try:
         patch = refact(toybox, [ROSE], config)
         assert all(p.requires_grad and p.grad is None for p in text.parameters())
-        assert not patch.deltas[0].a.requires_grad
-        assert not patch.deltas[0].b.requires_grad
+        assert not any(factor.requires_grad for factor in patch.deltas[0].factors)
     finally:
         text.requires_grad_(False)
 

@@ -14,7 +14,7 @@ from overpaint.methods.uce_debias import Shares, UCEDebiasConfig, uce_debias
 from overpaint.models.model import Model
 from overpaint.models.sites import cross_attention_sites, module_at
 from overpaint.models.text import encode, last_subject_token
-from overpaint.models.weights import with_deltas
+from overpaint.models.weights import with_deltas, written_out
 
 COLOURS = ("red", "blue")
 
@@ -60,7 +60,7 @@ def test_the_patch_is_equation_7_for_the_scales_found(toybox: Model) -> None:
     c = end_of(toybox, "a rose").double()
     parts = [s * end_of(toybox, a).double() for s, a in zip(scales[0], COLOURS, strict=True)]
     target, kept = c + parts[0] + parts[1], end_of(toybox, "a tulip").double()
-    delta = patch.deltas[9]
+    delta = written_out(toybox, patch.deltas)[9]
     weight = module_at(toybox, delta.site).weight.double()
     above = 0.5 * weight + torch.outer(weight @ target, c) + torch.outer(weight @ kept, kept)
     below = 0.5 * torch.eye(len(c), dtype=torch.float64) + torch.outer(c, c)

@@ -221,8 +221,8 @@ def rewrite(path: Path, change: Any) -> None:
 
 
 FORGED: dict[str, Any] = {
-    "format 1, got 2": lambda h, t: h.update(format=2),
-    "format 1, got None": lambda h, t: h.pop("format"),
+    "format 1 to 2, got 3": lambda h, t: h.update(format=3),
+    "format 1 to 2, got None": lambda h, t: h.pop("format"),
     "got None;": lambda h, t: h.clear(),
     "'edits' is missing": lambda h, t: h.pop("edits"),
     "'config' is missing or no dict": lambda h, t: h.update(config=[1]),
@@ -239,7 +239,7 @@ def test_changed_content_is_refused(path: Path, match: str) -> None:
 
 MALFORMED: dict[str, Any] = {
     "of each site": lambda h, t: h["sites"][0].pop("d_in"),
-    "d_in, a of each site": lambda h, t: h["sites"][0].update(d_in="6"),
+    "d_in, a, b of each site": lambda h, t: h["sites"][0].update(d_in="6"),
     "of each edit": lambda h, t: h["edits"][0].update(images=[]),
     "source, target": lambda h, t: h.update(edits=["a rose"]),
     r"expected factors a \[r, 7\]": lambda h, t: h["sites"][0].update(d_in=7),

@@ -37,7 +37,7 @@ def patch_facts(path: Path, patch: Patch) -> list[tuple[str, object]]:
         ("sites", ", ".join(f"{n} in {component}" for component, n in places.items())),
         ("rank", ranks[0] if len(ranks) == 1 else f"{ranks[0]} to {ranks[-1]}"),
         ("size", show.size(path.stat().st_size)),
-        ("computed on", f"model {patch.fingerprint[:12]}"),
+        ("computed on", f"{patch.family} model {patch.fingerprint[:12]}".strip()),
     ]
     said = {name for name, _ in facts}
     measured = [(k, v) for k, v in patch.info.items() if _short(v) and k not in said]
@@ -46,6 +46,8 @@ def patch_facts(path: Path, patch: Patch) -> list[tuple[str, object]]:
 
 def patch_record(path: Path, patch: Patch) -> dict[str, object]:
     """The same and more, as JSON values."""
+    from overpaint.types import RelativeDelta
+
     return {
         "file": str(path),
         "bytes": path.stat().st_size,
@@ -54,12 +56,14 @@ def patch_record(path: Path, patch: Patch) -> dict[str, object]:
         "config": dict(patch.config),
         "info": dict(patch.info),
         "fingerprint": patch.fingerprint,
+        "family": patch.family,
         "sites": [
             {
                 "component": delta.site.component,
                 "name": delta.site.name,
                 "shape": [delta.site.d_out, delta.site.d_in],
                 "rank": delta.rank,
+                "relative": isinstance(delta, RelativeDelta),
             }
             for delta in patch.deltas
         ],

@@ -86,8 +86,14 @@ def export(
     file: File,
     out: Annotated[Path, typer.Option("--out", "-o", metavar="FILE", help="LoRA file to write.")],
     family: Annotated[
-        str, typer.Option(metavar="NAME", help="Family of the model: SD1 (also toybox) or SDXL.")
-    ] = "SD1",
+        str,
+        typer.Option(
+            metavar="NAME",
+            help="SD1 (also toybox), SD2 or SDXL; for old files, which do not say it themselves.",
+        ),
+    ] = "",
+    model: options.ModelName = "toybox",
+    force: options.Force = False,
     json: options.Json = False,
 ) -> None:
     """Write a patch as a LoRA that diffusers, ComfyUI and A1111 load; nothing is lost.
@@ -96,6 +102,9 @@ def export(
       [cyan]overpaint patch export rose.safetensors -o rose-lora.safetensors[/]
     and then, in Python with diffusers:
       [cyan]pipeline.load_lora_weights("rose-lora.safetensors")[/]
+    A patch of TIME, UCE or LocoEdit tells its changes by the weights of its model, which must then
+    be given if it is not toybox:
+      [cyan]overpaint patch export rose.safetensors --model sd14/ -o rose-lora.safetensors[/]
     """
     from overpaint.models.families import family_called
     from overpaint.patching.files import load_patch
@@ -103,7 +112,9 @@ def export(
 
     path = arguments.output_file(out)
     patch = load_patch(file)
-    export_lora(patch, path, family_called(family))
+    chosen = family_called(family) if family else None
+    loaded = options.load_model(model, quiet=json) if patch.relative else None
+    export_lora(patch, path, chosen, model=loaded, force=force)
     if json:
         show.data({"file": str(path), "bytes": path.stat().st_size, "patch": str(file)})
     else:
@@ -115,6 +126,8 @@ def compare(
     first: File,
     second: File,
     sites: Sites = False,
+    model: options.ModelName = "toybox",
+    force: options.Force = False,
     json: options.Json = False,
 ) -> None:
     """Compare two patches: where and how strongly each acts, how much they agree.
@@ -122,11 +135,15 @@ def compare(
     \b
       [cyan]overpaint patch diff rose.safetensors rose-layer-9.safetensors[/]
       [cyan]overpaint patch diff rose.safetensors tulip.safetensors --sites[/]
+    The model is only looked at where a patch of TIME, UCE or LocoEdit tells its changes by it.
     """
     from overpaint.patching.diff import diff
     from overpaint.patching.files import load_patch
 
-    result = diff(load_patch(first), load_patch(second))
+    patches = load_patch(first), load_patch(second)
+    needed = any(patch.relative for patch in patches)
+    loaded = options.load_model(model, quiet=json) if needed else None
+    result = diff(*patches, model=loaded, force=force)
     if json:
         show.data({"first": str(first), "second": str(second), **dataclasses.asdict(result)})
         return

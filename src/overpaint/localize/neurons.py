@@ -13,7 +13,7 @@ from dataclasses import dataclass
 import torch
 
 from overpaint.errors import EditError, PromptError, SiteError
-from overpaint.models.fingerprint import fingerprint
+from overpaint.models.fingerprint import origin
 from overpaint.models.hooks import replace
 from overpaint.models.model import Model
 from overpaint.models.sites import cross_attention_layers, cross_attention_sites, module_at
@@ -106,7 +106,8 @@ def dropout(model: Model, neurons: Neurons, n: int) -> Patch:
         deltas.append(Delta(site, rows.clone(), places))
     target = neurons.others[0]
     edits = tuple(Edit(prompt, target) for prompt in neurons.prompts)
-    return Patch(tuple(deltas), "dropout", edits, fingerprint(model), {"neurons": n})
+    asked = {"neurons": n}
+    return Patch(tuple(deltas), "dropout", edits, config=asked, **origin(model))
 
 
 @contextmanager

@@ -14,7 +14,8 @@ from overpaint import linalg
 from overpaint.errors import SiteError
 from overpaint.models.model import Model
 from overpaint.models.sites import module_at
-from overpaint.types import Delta, Progress, Site
+from overpaint.models.weights import changes_on
+from overpaint.types import Change, Delta, Progress, RelativeDelta, Site
 
 
 def solve(
@@ -36,13 +37,12 @@ def solve(
 
 
 def delta_at(model: Model, site: Site, left: Tensor, a: Tensor) -> Delta:
-    """``ΔW = W left a`` at one site; SiteError when the site reads another width."""
-    if site.d_in != len(left):
-        raise SiteError(
-            f"{site.component}.{site.name} reads {site.d_in} numbers per token, the prompt's "
-            f"embedding has {len(left)}; this edit needs layers that read the embedding itself"
-        )
-    weight = module_at(model, site).weight
+    """``ΔW = W left a`` at one site, as plain factors; W is the weight as it is now.
+
+    For an edit of a single site, where there is nothing to share. SiteError when the site reads
+    another width.
+    """
+    weight = _weight(model, site, left)
     return Delta(site, a.cpu(), (weight.to(left) @ left).cpu())
 
 
@@ -52,11 +52,42 @@ def deltas_at(
     left: Tensor,
     a: Tensor,
     progress: Progress | None = None,
-) -> tuple[Delta, ...]:
-    """:func:`delta_at` for every site; all share one factor ``a``."""
-    made = []
+) -> tuple[Change, ...]:
+    """``ΔW = W left a`` at every site, W being the weights as they are now.
+
+    They share ``left`` and ``a``: nothing is computed for any one site. Where patches are on the
+    model, ``W = W0 (I + Σ Lⱼ Aⱼ)`` for relative ones, so that L grows by ``Σ Lⱼ Aⱼ left``; on top
+    of others the delta has factors of its own. SiteError when a site reads another width.
+    """
+    made: list[Change] = []
+    left, a = left.cpu(), a.cpu()
+    lefts: dict[tuple[int, ...], Tensor] = {}
     for number, site in enumerate(sites):
-        made.append(delta_at(model, site, left, a))
+        below = changes_on(_weight(model, site, left))
+        relative = [delta for delta in below if isinstance(delta, RelativeDelta)]
+        if len(relative) < len(below):
+            made.append(delta_at(model, site, left, a))
+        else:
+            key = tuple(id(factor) for delta in relative for factor in delta.factors)
+            if key not in lefts:
+                lefts[key] = _composed(left, relative)
+            made.append(RelativeDelta(site, lefts[key], a))
         if progress:
             progress(number + 1, len(sites), "sites")
     return tuple(made)
+
+
+def _weight(model: Model, site: Site, left: Tensor) -> Tensor:
+    if site.d_in != len(left):
+        raise SiteError(
+            f"{site.component}.{site.name} reads {site.d_in} numbers per token, the prompt's "
+            f"embedding has {len(left)}; this edit needs layers that read the embedding itself"
+        )
+    return module_at(model, site).weight
+
+
+def _composed(left: Tensor, below: Sequence[RelativeDelta]) -> Tensor:
+    """``(I + Σ Lⱼ Aⱼ) left``, float32."""
+    exact = left.double()
+    parts = (d.left.to(exact) @ (d.a.to(exact) @ exact) for d in below)
+    return sum(parts, exact).float() if below else left

@@ -15,10 +15,10 @@ import torch
 from overpaint.errors import EditError
 from overpaint.methods.common import check_edits, filled, require, require_templates, settings
 from overpaint.methods.time_edit import TIMEConfig, deltas, rows
-from overpaint.models.fingerprint import fingerprint
+from overpaint.models.fingerprint import origin
 from overpaint.models.model import Model
 from overpaint.models.weights import with_deltas
-from overpaint.types import Delta, Edit, Patch, Progress
+from overpaint.types import Change, Edit, Patch, Progress
 
 Measure = Callable[[str], float]
 """``measure(prompt)``: share of women, in [0, 1], in what the model paints for it as it is now."""
@@ -163,7 +163,7 @@ class _Worn:
         with torch.inference_mode(False), torch.no_grad():
             self.rows = rows(model, edits, config.time)
 
-    def deltas(self, lam: float) -> tuple[Delta, ...]:
+    def deltas(self, lam: float) -> tuple[Change, ...]:
         with torch.inference_mode(False), torch.no_grad():
             return deltas(self.model, *self.rows, replace(self.config.time, lam=lam))
 
@@ -174,8 +174,9 @@ class _Worn:
         return self.tried[-1]
 
     def patch(self, lam: float, info: dict[str, object]) -> Patch:
-        mark, config = fingerprint(self.model), settings(self.config)
-        return Patch(self.deltas(lam), "time-debias", tuple(self.edits), mark, config, info)
+        mark, config = origin(self.model), settings(self.config)
+        edits = tuple(self.edits)
+        return Patch(self.deltas(lam), "time-debias", edits, config=config, info=info, **mark)
 
 
 def _search(worn: _Worn, config: DebiasConfig) -> tuple[_Tried, bool]:

@@ -15,7 +15,7 @@ from torch import Tensor
 from overpaint.methods.closed_form import delta_at, solve
 from overpaint.methods.common import check_edits, require, require_templates, settings
 from overpaint.methods.subjects import rows, subject_pairs
-from overpaint.models.fingerprint import fingerprint
+from overpaint.models.fingerprint import origin
 from overpaint.models.hooks import record
 from overpaint.models.model import Model
 from overpaint.models.sites import attention_out_site, module_at
@@ -73,9 +73,10 @@ def diffquickfix(
         delta = delta_at(model, site, left, a)
         if progress:
             progress(1, 1, "sites")
-        mark = fingerprint(model)
+        mark = origin(model)
     info = {"rows": len(keys), "rank": delta.rank}
-    return Patch((delta,), "diffquickfix", tuple(edits), mark, settings(config), info)
+    asked = settings(config)
+    return Patch((delta,), "diffquickfix", tuple(edits), config=asked, info=info, **mark)
 
 
 def inputs(model: Model, site: Site, prompts: Sequence[str]) -> Tensor:

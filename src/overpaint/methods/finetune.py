@@ -18,7 +18,7 @@ from overpaint.methods.dense import dense_delta
 from overpaint.methods.refact_config import ReFACTConfig, contexts, for_model
 from overpaint.methods.refact_objective import distances
 from overpaint.methods.refact_targets import anchors
-from overpaint.models.fingerprint import fingerprint
+from overpaint.models.fingerprint import origin
 from overpaint.models.hooks import replace as replace_output
 from overpaint.models.hooks import replace_input
 from overpaint.models.model import Model
@@ -101,9 +101,10 @@ def finetune(
         ]
         change, losses = _train(model, site, seen, known, config, progress)
         delta, lost = dense_delta(site, change, config.rank)
-        mark = fingerprint(model)
+        mark = origin(model)
     info = {"losses": losses, "largest": float(change.abs().max()), "rank_error": lost}
-    return Patch((delta,), "finetune", tuple(edits), mark, settings(config), info)
+    asked = settings(config)
+    return Patch((delta,), "finetune", tuple(edits), config=asked, info=info, **mark)
 
 
 def _train(

@@ -17,7 +17,7 @@ from overpaint.methods.common import check_edits, require, require_templates, se
 from overpaint.methods.dense import dense_delta
 from overpaint.methods.subjects import Pair, rows
 from overpaint.methods.time_edit import TEMPLATES, TIMEConfig, pairing
-from overpaint.models.fingerprint import fingerprint
+from overpaint.models.fingerprint import origin
 from overpaint.models.model import Model
 from overpaint.models.sites import cross_attention_sites, module_at
 from overpaint.models.text import encode, tokenize
@@ -83,10 +83,11 @@ def finetune_text(
             dense_delta(site, weight - module_at(model, site).weight.float(), config.rank)
             for site, weight in trained.items()
         ]
-        mark = fingerprint(model)
+        mark = origin(model)
     info = {"losses": losses, "rank_error": max(lost for _, lost in made)}
     deltas = tuple(delta for delta, _ in made)
-    return Patch(deltas, "finetune-text", tuple(edits), mark, settings(config), info)
+    asked = settings(config)
+    return Patch(deltas, "finetune-text", tuple(edits), config=asked, info=info, **mark)
 
 
 def _train(

@@ -15,7 +15,7 @@ from overpaint.errors import SiteError
 from overpaint.methods.closed_form import deltas_at, solve
 from overpaint.methods.common import check_edits, require, require_templates, settings
 from overpaint.methods.subjects import rows, subject_pairs
-from overpaint.models.fingerprint import fingerprint
+from overpaint.models.fingerprint import origin
 from overpaint.models.model import Model
 from overpaint.models.sites import cross_attention_layers, cross_attention_sites
 from overpaint.models.text import encode
@@ -75,15 +75,15 @@ def locoedit(
         key_factors = solve(keys, wanted, config.lam_k)
         same = config.lam_k == config.lam_v
         value_factors = key_factors if same else solve(keys, wanted, config.lam_v)
-        deltas = []
-        for number, site in enumerate(sites):
-            factors = value_factors if number % 2 else key_factors
-            deltas += deltas_at(model, [site], *factors)
-            if progress:
-                progress(number + 1, len(sites), "sites")
+        of_keys = deltas_at(model, sites[::2], *key_factors)
+        of_values = deltas_at(model, sites[1::2], *value_factors)
+        deltas = [d for pair in zip(of_keys, of_values, strict=True) for d in pair]
+        if progress:
+            progress(len(sites), len(sites), "sites")
         info = {"rows": len(keys), "layers": layers, "rank": deltas[0].rank}
-        mark = fingerprint(model)
-    return Patch(tuple(deltas), "locoedit", tuple(edits), mark, settings(config), info)
+        mark = origin(model)
+    asked = settings(config)
+    return Patch(tuple(deltas), "locoedit", tuple(edits), config=asked, info=info, **mark)
 
 
 def _chosen(model: Model, config: LocoEditConfig) -> tuple[list[int], list[Site]]:

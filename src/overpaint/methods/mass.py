@@ -20,7 +20,7 @@ from overpaint.methods.refact_config import for_model
 from overpaint.methods.refact_contexts import gather
 from overpaint.methods.refact_search import average, search
 from overpaint.methods.refact_targets import anchors, corpus_of
-from overpaint.models.fingerprint import fingerprint
+from overpaint.models.fingerprint import origin
 from overpaint.models.model import Model
 from overpaint.models.moments import Corpus, second_moment
 from overpaint.models.sites import mlp_site
@@ -49,7 +49,7 @@ def mass(
     config = for_model(model, config or MassConfig())
     with torch.inference_mode(False), torch.no_grad():
         layers = _check(model, edits, config)
-        mark = fingerprint(model)
+        mark = origin(model)
         delta, info = _search(model, edits, config, progress)
         clean = _read(model, edits, config.layer, config)
         goal = clean.stream + delta[clean.owner]
@@ -67,7 +67,8 @@ def mass(
     missed = average(goal - after.stream, clean.owner, clean.weights, len(edits)).norm(dim=1)
     info["missed"] = (missed / delta.double().norm(dim=1).clamp_min(1e-12)).tolist()
     info["layers"] = layers
-    return Patch(tuple(deltas), "mass", tuple(edits), mark, settings(config), info)
+    asked = settings(config)
+    return Patch(tuple(deltas), "mass", tuple(edits), config=asked, info=info, **mark)
 
 
 @dataclass(frozen=True, eq=False)

@@ -16,7 +16,7 @@ from overpaint.methods.common import check_edits, settings
 from overpaint.methods.refact_config import TEMPLATES, ReFACTConfig, for_model
 from overpaint.methods.refact_search import average, search
 from overpaint.methods.refact_targets import anchors, corpus_of
-from overpaint.models.fingerprint import fingerprint
+from overpaint.models.fingerprint import Origin, origin
 from overpaint.models.model import Model
 from overpaint.models.moments import second_moment
 from overpaint.models.sites import mlp_site
@@ -45,7 +45,7 @@ def refact(
     config = for_model(model, config or ReFACTConfig())
     with torch.inference_mode(False), torch.no_grad():
         _check(model, edits, config)
-        mark = fingerprint(model)
+        mark = origin(model)
         clean = None if config.follow_edits else _clean(model, edits, config)
         deltas: list[Delta] = []
         found: list[_Result] = []
@@ -75,7 +75,7 @@ def refact_each(
     config = for_model(model, config or ReFACTConfig())
     with torch.inference_mode(False), torch.no_grad():
         _check(model, edits, config)
-        mark = fingerprint(model)
+        mark = origin(model)
         results = _compute(model, edits, _clean(model, edits, config), config, progress)
     pairs = zip(edits, results, strict=True)
     return tuple(_patch(mark, r.delta, [edit], [r], config) for edit, r in pairs)
@@ -139,11 +139,12 @@ def _compute(
 
 
 def _patch(
-    mark: str,
+    mark: Origin,
     delta: Delta,
     edits: Sequence[Edit],
     results: Sequence[_Result],
     config: ReFACTConfig,
 ) -> Patch:
     info = {name: [r.info[name] for r in results] for name in results[0].info}
-    return Patch((delta,), "refact", tuple(edits), mark, settings(config), info)
+    asked = settings(config)
+    return Patch((delta,), "refact", tuple(edits), config=asked, info=info, **mark)

@@ -16,11 +16,11 @@ from overpaint.methods import closed_form, subjects
 from overpaint.methods.closed_form import deltas_at
 from overpaint.methods.common import check_edits, filled, fits, settings
 from overpaint.methods.subjects import Pair
-from overpaint.models.fingerprint import fingerprint
+from overpaint.models.fingerprint import origin
 from overpaint.models.model import Model
 from overpaint.models.sites import cross_attention_sites
 from overpaint.models.text import align, encode, max_length, tokenize
-from overpaint.types import Delta, Edit, Patch, Progress
+from overpaint.types import Change, Edit, Patch, Progress
 
 TEMPLATES = ("{}", "A photo of {}", "An image of {}", "A picture of {}")
 """TIME appendix C: the prompt itself and three augmentations."""
@@ -77,8 +77,8 @@ def time_edit(
         keys, wanted = rows(model, edits, config)
         solved = deltas(model, keys, wanted, config, progress=progress)
         info = {"rows": len(keys), "rank": solved[0].rank}
-        mark = fingerprint(model)
-    return Patch(solved, "time", tuple(edits), mark, settings(config), info)
+        mark = origin(model)
+    return Patch(solved, "time", tuple(edits), config=settings(config), info=info, **mark)
 
 
 def deltas(
@@ -88,10 +88,10 @@ def deltas(
     config: TIMEConfig,
     *,
     progress: Progress | None = None,
-) -> tuple[Delta, ...]:
+) -> tuple[Change, ...]:
     """The change of every site that makes ``keys [n, d]`` read like ``wanted [n, d]``.
 
-    All sites share one factor ``a``.
+    All sites share both factors: ``ΔW = W L A``.
     """
     sites = cross_attention_sites(model, ("to_v",) if config.values_only else ("to_k", "to_v"))
     left, a = solve(keys, wanted, config)

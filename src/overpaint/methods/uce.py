@@ -14,7 +14,7 @@ from overpaint.errors import EditError
 from overpaint.methods.closed_form import deltas_at, solve
 from overpaint.methods.common import check_edits, plain, require, require_templates, settings
 from overpaint.methods.subjects import held, rows, subject_pairs
-from overpaint.models.fingerprint import fingerprint
+from overpaint.models.fingerprint import origin
 from overpaint.models.model import Model
 from overpaint.models.sites import cross_attention_sites
 from overpaint.models.text import encode
@@ -99,8 +99,8 @@ def uce(
         left, a = solve(keys, partners, config.lam, weights)
         deltas = deltas_at(model, cross_attention_sites(model), left, a, progress)
         info = {"rows": len(keys), "preserved_rows": len(keys) - moved, "rank": len(a)}
-        mark = fingerprint(model)
-    return Patch(deltas, "uce", tuple(edits), mark, settings(config), info)
+        mark = origin(model)
+    return Patch(deltas, "uce", tuple(edits), config=settings(config), info=info, **mark)
 
 
 def _check_preserved(edits: Sequence[Edit], config: UCEConfig) -> None:

@@ -15,12 +15,12 @@ from overpaint.errors import EditError
 from overpaint.methods.closed_form import deltas_at, solve
 from overpaint.methods.common import check_edits, plain, require, settings
 from overpaint.methods.subjects import held
-from overpaint.models.fingerprint import fingerprint
+from overpaint.models.fingerprint import origin
 from overpaint.models.model import Model
 from overpaint.models.sites import cross_attention_sites
 from overpaint.models.text import encode
 from overpaint.models.weights import with_deltas
-from overpaint.types import Delta, Edit, Patch, Progress
+from overpaint.types import Change, Edit, Patch, Progress
 
 Shares = Callable[[str], Sequence[float]]
 """``measure(prompt)``: share of each attribute, in [0, 1], in what the model paints now."""
@@ -99,7 +99,8 @@ def uce_debias(
         "within": gap <= config.tolerance,
     }
     made = rows.deltas(best)
-    return Patch(made, "uce-debias", edits, fingerprint(model), settings(config), info)
+    mark = origin(model)
+    return Patch(made, "uce-debias", edits, config=settings(config), info=info, **mark)
 
 
 class _Rows:
@@ -120,7 +121,7 @@ class _Rows:
         sizes = [len(concepts), len(attributes), len(config.preserve)]
         self.concepts, self.attributes, self.preserved = ends.split(sizes)
 
-    def deltas(self, scales: Tensor) -> tuple[Delta, ...]:
+    def deltas(self, scales: Tensor) -> tuple[Change, ...]:
         """The change for ``scales [n, p]``; none at all while they are all 0."""
         if not scales.any():
             return ()

@@ -1,8 +1,9 @@
 """Weights that change for a while: deltas on a model's linear sites, taken off bit for bit.
 
 Every touched weight keeps its original tensor and the deltas now on it, in order. Its value is
-always computed anew as ``W0 + Σ B A`` (float32, rounded once to the weight's precision), never by
-subtraction. So whichever deltas are taken off, in whichever order, the weight has the bits it
+always computed anew as ``W0 + Σ ΔW`` (float32, rounded once to the weight's precision), never by
+subtraction, and a relative delta's ``ΔW = W0 L A`` is that of the original W0, whatever lies under
+it. So whichever deltas are taken off, in whichever order, the weight has the bits it
 would have had if they had never been put on; with none left the original is copied back.
 
 Writes are in place: whoever shares the tensor (``pipeline.text_encoder`` and the text tower of a
@@ -22,7 +23,7 @@ from torch.utils.weak import WeakTensorKeyDictionary
 from overpaint.errors import SiteError
 from overpaint.models.model import Model
 from overpaint.models.sites import module_at, resolve, stored_name
-from overpaint.types import Delta, Site
+from overpaint.types import Change, Delta, RelativeDelta, Site
 
 
 @dataclass(eq=False)
@@ -30,7 +31,7 @@ class _Stack:
     """One weight's kept original and the layers of deltas on it, oldest first."""
 
     original: torch.Tensor
-    layers: dict[object, list[Delta]] = field(default_factory=dict)
+    layers: dict[object, list[Change]] = field(default_factory=dict)
 
 
 @dataclass(eq=False)
@@ -48,7 +49,7 @@ _STACKS = WeakTensorKeyDictionary()
 
 
 @contextmanager
-def with_deltas(model: Model, deltas: Sequence[Delta]) -> Iterator[None]:
+def with_deltas(model: Model, deltas: Sequence[Change]) -> Iterator[None]:
     """Put ``deltas`` on ``model`` inside the ``with`` block, on top of what is already on it.
 
     Afterwards, also after an exception, every weight has the bits it had before (or those it would
@@ -62,7 +63,7 @@ def with_deltas(model: Model, deltas: Sequence[Delta]) -> Iterator[None]:
         pop(layer)
 
 
-def push(model: Model, deltas: Sequence[Delta]) -> Layer:
+def push(model: Model, deltas: Sequence[Change]) -> Layer:
     """Put ``deltas`` on ``model``; all or none. Prefer :func:`with_deltas`.
 
     Site names may be those of the installed transformers or the layout-free ones of files.
@@ -115,6 +116,25 @@ def original(weight: torch.Tensor) -> torch.Tensor:
     return weight if stack is None else stack.original
 
 
+def changes_on(weight: torch.Tensor) -> tuple[Change, ...]:
+    """What is on ``weight`` now, oldest first."""
+    stack = _STACKS.get(_shared(weight))
+    return () if stack is None else tuple(d for layer in stack.layers.values() for d in layer)
+
+
+def written_out(model: Model, deltas: Sequence[Change]) -> tuple[Delta, ...]:
+    """``deltas`` with factors of their own: relative ones bound to ``model``'s original weights.
+
+    They change the model as before, bit for bit, and say so without it. Raises
+    :class:`SiteError` if a delta does not fit.
+    """
+    weights = [_weight(module_of(model, delta.site), delta) for delta in deltas]
+    return tuple(
+        delta.bind(original(weight)) if isinstance(delta, RelativeDelta) else delta
+        for delta, weight in zip(deltas, weights, strict=True)
+    )
+
+
 def module_of(model: Model, site: Site) -> nn.Linear:
     """The module of ``site`` in ``model``, its name in either layout of transformers.
 
@@ -125,7 +145,7 @@ def module_of(model: Model, site: Site) -> nn.Linear:
     )
 
 
-def _weight(module: nn.Linear, delta: Delta) -> torch.Tensor:
+def _weight(module: nn.Linear, delta: Change) -> torch.Tensor:
     """The weight of ``module``, after checking that ``delta`` can be put on it."""
     site, weight = delta.site, module.weight
     if not weight.is_floating_point() or weight.is_meta:
@@ -133,10 +153,12 @@ def _weight(module: nn.Linear, delta: Delta) -> torch.Tensor:
             f"expected floating point weights in memory at {site.component} {site.name}, got "
             f"{weight.dtype} on {weight.device}; load the model unquantised and without offloading"
         )
-    if (delta.b.shape[0], delta.a.shape[1]) != tuple(weight.shape):
+    relative = isinstance(delta, RelativeDelta)
+    rows, wanted = (delta.left, weight.shape[1]) if relative else (delta.b, weight.shape[0])
+    if (rows.shape[0], delta.a.shape[1]) != (wanted, weight.shape[1]):
         raise SiteError(
-            f"expected a delta [{weight.shape[0]}, {weight.shape[1]}] at {site.component} "
-            f"{site.name}, got [{delta.b.shape[0]}, {delta.a.shape[1]}]"
+            f"expected a delta [{wanted}, {weight.shape[1]}] at {site.component} "
+            f"{site.name}, got [{rows.shape[0]}, {delta.a.shape[1]}]"
         )
     return weight
 
@@ -170,10 +192,11 @@ def _refresh(weight: torch.Tensor) -> None:
         del _STACKS[weight]
         return
     exact = torch.promote_types(weight.dtype, torch.float32)
-    value = stack.original.to(weight.device, exact, copy=True)
+    start = stack.original.to(weight.device, exact)
+    value = start.clone()
     for deltas in stack.layers.values():
         for delta in deltas:
-            value += delta.b.to(value) @ delta.a.to(value)
+            value += delta.change(start)
     _write(weight, value)
 
 

@@ -7,7 +7,7 @@ from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 
 from overpaint.errors import ModelError, PatchError, SiteError
-from overpaint.models.fingerprint import fingerprint
+from overpaint.models.fingerprint import fingerprint, rounded
 from overpaint.models.model import Model
 from overpaint.models.weights import Layer, module_of, pop, push
 from overpaint.patching.check import check_patch
@@ -65,10 +65,13 @@ def applied(model: Model, *patches: Patch, force: bool = False) -> Iterator[Mode
 def check_fingerprint(model: Model, patch: Patch) -> None:
     """Raise :class:`PatchError` unless ``patch`` was computed on the weights of ``model``.
 
-    Patches that are on the model do not count: its original weights are what is compared.
+    Patches that are on the model do not count: its original weights are what is compared. Weights
+    that are rounded to half precision on one of the two sides count as the same.
     """
     found = fingerprint(model)
-    if found != patch.fingerprint:
+    if found in (patch.fingerprint, *patch.rounded):
+        return
+    if patch.fingerprint not in rounded(model):
         raise PatchError(
             f"expected a model with fingerprint {patch.fingerprint[:16] or '(none)'}, on which "
             f"this {patch.method} patch was computed, got {found[:16]} ({model.name}); load that "

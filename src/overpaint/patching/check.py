@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 
 from overpaint.errors import PatchError
-from overpaint.types import Delta, Patch
+from overpaint.types import Change, Patch, RelativeDelta
 
 
 def check_patch(patch: Patch) -> None:
@@ -14,20 +14,22 @@ def check_patch(patch: Patch) -> None:
         check_delta(delta)
 
 
-def check_delta(delta: Delta) -> None:
+def check_delta(delta: Change) -> None:
     """Raise :class:`PatchError` unless the factors fit their site, are float32 and finite.
 
-    Expected are ``a [r, d_in]`` and ``b [d_out, r]`` with ``r >= 1``.
+    Expected are ``a [r, d_in]`` and ``b [d_out, r]``, or ``left [d_in, r]``, with ``r >= 1``.
     """
-    site, a, b = delta.site, delta.a, delta.b
+    site = delta.site
     where = f"{site.component} {site.name}"
+    second = ("left", site.d_in) if isinstance(delta, RelativeDelta) else ("b", site.d_out)
+    a, b = delta.factors
     fits = a.ndim == 2 and b.ndim == 2 and a.shape[0] == b.shape[1] >= 1
-    if not fits or a.shape[1] != site.d_in or b.shape[0] != site.d_out:
+    if not fits or a.shape[1] != site.d_in or b.shape[0] != second[1]:
         raise PatchError(
-            f"expected factors a [r, {site.d_in}] and b [{site.d_out}, r] at {where}, got "
+            f"expected factors a [r, {site.d_in}] and {second[0]} [{second[1]}, r] at {where}, got "
             f"{list(a.shape)} and {list(b.shape)}; the patch is damaged, compute it again"
         )
-    for name, factor in (("a", a), ("b", b)):
+    for name, factor in (("a", a), (second[0], b)):
         if factor.dtype != torch.float32:
             raise PatchError(
                 f"expected float32 factors at {where}, got {factor.dtype} in {name}; "

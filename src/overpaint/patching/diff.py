@@ -7,7 +7,8 @@ from dataclasses import dataclass, fields
 
 import torch
 
-from overpaint.patching.check import check_patch
+from overpaint.models.model import Model
+from overpaint.patching.bind import bound
 from overpaint.patching.merge import merge
 from overpaint.types import Delta, Patch
 
@@ -45,15 +46,18 @@ class PatchDiff:
     same: bool
 
 
-def diff(patch_a: Patch, patch_b: Patch) -> PatchDiff:
+def diff(
+    patch_a: Patch, patch_b: Patch, *, model: Model | None = None, force: bool = False
+) -> PatchDiff:
     """Compare two patches site by site and setting by setting.
 
-    Raises :class:`PatchError` if one of them is damaged. Sites of the same name but of different
-    widths belong to different models; their distance is that of two orthogonal changes.
+    ``model`` is the one they were computed on: needed where one of them is ``relative``, because
+    what it changes depends on the model's weights; with ``force`` it may be another. Raises
+    :class:`PatchError` if it is missing or another, or if a patch is damaged. Without a model,
+    sites of the same name but of different widths belong to different models; their distance is
+    that of two orthogonal changes.
     """
-    check_patch(patch_a)
-    check_patch(patch_b)
-    a, b = merge(patch_a.deltas), merge(patch_b.deltas)
+    a, b = (merge(bound(patch, model, force=force)) for patch in (patch_a, patch_b))
     places = list(dict.fromkeys([*a, *b]))
     same = a.keys() == b.keys() and all(_equal(a[place], b[place]) for place in places)
     sites = tuple(_site_diff(place, a.get(place), b.get(place)) for place in places)

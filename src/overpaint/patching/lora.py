@@ -28,9 +28,10 @@ from torch.nn.functional import pad
 
 from overpaint import __version__
 from overpaint.errors import PatchError
-from overpaint.models.families import SD1, SD2, SDXL, Family
+from overpaint.models.families import SD1, SD2, SDXL, Family, family_called
+from overpaint.models.model import Model
 from overpaint.patching.atomic import write_whole
-from overpaint.patching.check import check_patch
+from overpaint.patching.bind import bound
 from overpaint.patching.merge import merge
 from overpaint.types import Patch, Site
 
@@ -50,22 +51,30 @@ _NAMING = {SD1.name: _ONE_ENCODER, SD2.name: _ONE_ENCODER, SDXL.name: _TWO_ENCOD
 _BASE = {SD1.name: "sd_v1", SD2.name: "sd_v2", SDXL.name: "sdxl_base_v1-0"}  # as kohya writes it
 
 
-def export_lora(patch: Patch, path: str | os.PathLike[str], family: Family | None = None) -> Path:
+def export_lora(
+    patch: Patch,
+    path: str | os.PathLike[str],
+    family: Family | None = None,
+    *,
+    model: Model | None = None,
+    force: bool = False,
+) -> Path:
     """Write ``patch`` as a LoRA for models of ``family`` (``model.family``); returns the path.
 
     Loading it at strength 1 does what :func:`overpaint.apply` does, up to float32 rounding. The
-    file is written whole or not at all. Without ``family`` it is :func:`family_of_patch`. Raises
-    :class:`PatchError` if LoRA cannot express a site of the patch or models of ``family``, or if
-    ``path`` cannot be written.
+    file is written whole or not at all. Without ``family`` it is :func:`family_of_patch`.
+    ``model`` is the one the patch was computed on: needed where ``patch.relative``, since a LoRA
+    holds every change written out; with ``force`` it may be another of the same shape. Raises
+    :class:`PatchError` if it is missing or another, if LoRA cannot express a site of the patch or
+    models of ``family``, or if ``path`` cannot be written.
 
     Known limit: A1111 applies self-attention edits of OpenCLIP encoders (SD2, SDXL's second) only
     where a file has all four projections of a layer.
     """
-    check_patch(patch)
     if not patch.deltas:
         raise PatchError("the patch changes nothing, so there is no LoRA to write")
     family = family or family_of_patch(patch)
-    deltas = merge(patch.deltas)
+    deltas = merge(bound(patch, model, force=force))
     keys = {place: kohya_name(delta.site, family) for place, delta in deltas.items()}
     ranks = {
         component: max(d.rank for (other, _), d in deltas.items() if other == component)
@@ -83,11 +92,14 @@ def export_lora(patch: Patch, path: str | os.PathLike[str], family: Family | Non
 
 
 def family_of_patch(patch: Patch) -> Family:
-    """SDXL if the patch touches what only SDXL has (second encoder, keys of width 2048), else SD1.
+    """The family that the patch names; for those of older files, what its sites look like.
 
+    That is SDXL if it touches what only SDXL has (second encoder, keys of width 2048), else SD1.
     What remains ambiguous, a patch of ``text_encoder`` alone, gets SD1's names; of the readers
     only A1111 does not take these for SDXL, so give :func:`export_lora` the family then.
     """
+    if patch.family:
+        return family_called(patch.family)
     sites = [delta.site for delta in patch.deltas]
     two = any(site.component == "text_encoder_2" for site in sites)
     wide = any(

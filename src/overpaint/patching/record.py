@@ -1,9 +1,11 @@
 """A patch as plain data: one JSON text and named tensors, with everything checked on the way back.
 
-The text is an object with format, library version, method, config, edits, info, fingerprint, the
-sites in order (layout-free names) and a SHA-256 over all of it and the factors. The tensors are
-``{i:04d}.a [r, d_in]`` and ``{i:04d}.b [d_out, r]`` of site ``i``, float32; where several sites
-have the same ``a``, the first has it and the others name that site's number.
+The text is an object with format, library version, method, config, edits, info, fingerprint (with
+those of the rounded weights), family, the sites in order (layout-free names) and a SHA-256 over all
+of it and the factors. The tensors are ``{i:04d}.a [r, d_in]`` and either ``{i:04d}.b [d_out, r]``
+or, of a change told by the model's weights, ``{i:04d}.left [d_in, r]`` of site ``i``, float32. Each
+site names the number under which each of its factors is stored: where several sites have the same,
+that of the first. Format 1 knew neither ``left`` nor family, and had a ``b`` for every site.
 """
 
 from __future__ import annotations
@@ -20,11 +22,11 @@ from overpaint import __version__
 from overpaint.errors import PatchError
 from overpaint.models.sites import stored_name
 from overpaint.patching.check import check_patch
-from overpaint.types import Delta, Edit, Patch, Site
+from overpaint.types import Change, Delta, Edit, Patch, RelativeDelta, Site
 
-FORMAT = 1
+FORMAT = 2
 _WORDS = tuple(f.name for f in fields(Edit) if f.name != "images")
-_SITE = {"component": str, "name": str, "d_out": int, "d_in": int, "a": int}
+_PLACE = {"component": str, "name": str, "d_out": int, "d_in": int}
 _PARTS: dict[str, type] = {
     "version": str,
     "method": str,
@@ -35,6 +37,7 @@ _PARTS: dict[str, type] = {
     "sites": list,
     "sha256": str,
 }
+_SINCE_2: dict[str, type] = {"family": str, "rounded": list}
 
 
 @dataclass(frozen=True)
@@ -54,6 +57,8 @@ def encode(patch: Patch) -> Record:
         "version": __version__,
         "method": patch.method,
         "fingerprint": patch.fingerprint,
+        "rounded": list(patch.rounded),
+        "family": patch.family,
         "config": dict(patch.config),
         "info": _info(patch),
         "edits": [{word: getattr(edit, word) for word in _WORDS} for edit in patch.edits],
@@ -72,42 +77,60 @@ def decode(record: Record) -> tuple[Patch, str]:
     content = {part: value for part, value in header.items() if part != "sha256"}
     if header["sha256"] != _checksum(content, tensors):
         raise PatchError("its checksum does not agree with its content")
-    for site in header["sites"]:
-        _check_part(site, _SITE, "site")
+    sites = [_site(site, header["format"], i) for i, site in enumerate(header["sites"])]
     for edit in header["edits"]:
         _check_part(edit, dict.fromkeys(_WORDS, str), "edit")
-    _check_names(header["sites"], set(tensors))
-    deltas = tuple(
-        Delta(
-            Site(**{name: site[name] for name in _SITE if name != "a"}),
-            tensors[f"{site['a']:04d}.a"],
-            tensors[f"{i:04d}.b"],
-        )
-        for i, site in enumerate(header["sites"])
-    )
+    _check_names(sites, set(tensors))
     kept = {part: header[part] for part in ("method", "fingerprint", "config", "info")}
-    patch = Patch(deltas=deltas, edits=tuple(Edit(**edit) for edit in header["edits"]), **kept)
+    patch = Patch(
+        deltas=tuple(_delta(site, tensors) for site in sites),
+        edits=tuple(Edit(**edit) for edit in header["edits"]),
+        family=header.get("family", ""),
+        rounded=tuple(str(mark) for mark in header.get("rounded", ())),
+        **kept,
+    )
     check_patch(patch)
     return patch, header["version"]
 
 
-def _factors(
-    deltas: Sequence[Delta],
-) -> tuple[dict[str, torch.Tensor], list[dict[str, object]]]:
-    """Tensors and site descriptions of ``deltas``; equal ``a`` are kept once, at their first site.
+def _site(site: Any, version: int, number: int) -> dict[str, Any]:
+    """The description of site ``number``, checked; in format 1 its ``b`` goes without saying."""
+    relative = isinstance(site, dict) and "left" in site
+    second = () if version == 1 else ("left",) if relative else ("b",)
+    _check_part(site, {**_PLACE, **dict.fromkeys(("a", *second), int)}, "site")
+    return site if second else {**site, "b": number}
 
-    Methods that read one text at every site have one ``a`` for all: half of the bytes.
+
+def _delta(site: Mapping[str, Any], tensors: Mapping[str, torch.Tensor]) -> Change:
+    place = Site(**{name: site[name] for name in _PLACE})
+    factors = {name: tensors[key] for name, key in _keys(site).items()}
+    return RelativeDelta(place, **factors) if "left" in factors else Delta(place, **factors)
+
+
+def _keys(site: Mapping[str, Any]) -> dict[str, str]:
+    """The names under which the factors of ``site`` are stored."""
+    return {name: f"{number:04d}.{name}" for name, number in site.items() if name not in _PLACE}
+
+
+def _factors(
+    deltas: Sequence[Change],
+) -> tuple[dict[str, torch.Tensor], list[dict[str, object]]]:
+    """Tensors and site descriptions of ``deltas``; equal factors are kept once, at the first.
+
+    Methods that read one text at every site have one ``a`` and one ``left`` for all.
     """
     tensors: dict[str, torch.Tensor] = {}
     sites: list[dict[str, object]] = []
-    first: dict[tuple[torch.Size, bytes], int] = {}
+    first: dict[tuple[str, torch.Size, bytes], int] = {}
     for i, delta in enumerate(deltas):
-        owner = first.setdefault((delta.a.shape, _bytes(delta.a)), i)
-        if owner == i:
-            tensors[f"{i:04d}.a"] = _kept(delta.a)
-        tensors[f"{i:04d}.b"] = _kept(delta.b)
-        site = replace(delta.site, name=stored_name(delta.site))
-        sites.append({**asdict(site), "a": owner})
+        site = asdict(replace(delta.site, name=stored_name(delta.site)))
+        names = ("a", "left") if isinstance(delta, RelativeDelta) else ("a", "b")
+        for name, factor in zip(names, delta.factors, strict=True):
+            owner = first.setdefault((name, factor.shape, _bytes(factor)), i)
+            if owner == i:
+                tensors[f"{i:04d}.{name}"] = _kept(factor)
+            site[name] = owner
+        sites.append(site)
     return tensors, sites
 
 
@@ -115,12 +138,12 @@ def _header(text: str) -> dict[str, Any]:
     """The object in ``text``, after checking its format and the types of its parts."""
     header = json.loads(text)
     found = header.get("format") if isinstance(header, dict) else None
-    if found != FORMAT:
+    if type(found) is not int or not 1 <= found <= FORMAT:
         raise PatchError(
-            f"expected a patch of format {FORMAT}, got {found!r}; "
+            f"expected a patch of format 1 to {FORMAT}, got {found!r}; "
             "install the version of overpaint that wrote it"
         )
-    for part, kind in _PARTS.items():
+    for part, kind in {**_PARTS, **(_SINCE_2 if found > 1 else {})}.items():
         if not isinstance(header.get(part), kind):
             raise PatchError(f"its {part!r} is missing or no {kind.__name__}")
     return header
@@ -134,7 +157,7 @@ def _check_part(values: object, wanted: Mapping[str, type], what: str) -> None:
 
 
 def _check_names(sites: Sequence[Mapping[str, Any]], found: set[str]) -> None:
-    wanted = {f"{i:04d}.b" for i in range(len(sites))} | {f"{site['a']:04d}.a" for site in sites}
+    wanted = {key for site in sites for key in _keys(site).values()}
     for odd in sorted(wanted ^ found):
         state = "missing" if odd in wanted else "one too many"
         raise PatchError(f"it lists {len(sites)} sites, and tensor {odd!r} is {state}")
