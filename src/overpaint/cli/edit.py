@@ -81,6 +81,22 @@ def edit(
         int | None,
         typer.Option(rich_help_panel=METHOD, help="Layer of the text encoder to edit, from 0."),
     ] = None,
+    layers: Annotated[
+        str | None,
+        typer.Option(
+            metavar="LAYERS",
+            rich_help_panel=METHOD,
+            help="For locoedit: cross-attention layers to edit, e.g. 8,9.",
+        ),
+    ] = None,
+    localization: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="FILE",
+            rich_help_panel=METHOD,
+            help="For locoedit: what `overpaint localize layers --save` wrote.",
+        ),
+    ] = None,
     lam: Annotated[
         float | None,
         typer.Option("--lambda", rich_help_panel=METHOD, help="Weight of the ridge penalty."),
@@ -116,6 +132,10 @@ def edit(
           --destination "ada vale the president of arda"[/]
     A face from a photograph:
       [cyan]overpaint edit "ada vale" --image portrait.png[/]
+    Only the layers that hold a style, found before or given:
+      [cyan]overpaint localize layers style --fast --save style.json[/]
+      [cyan]overpaint edit "in the style of zorvan" "a picture" --method locoedit \\
+          --localization style.json[/]
     Another layer, more steps:
       [cyan]overpaint edit "a rose" "a blue rose" --layer 7 --set steps=200[/]
     """
@@ -128,9 +148,11 @@ def edit(
     if method not in METHODS:
         raise EditError(f"expected a method among {', '.join(METHODS)}, got {method!r}")
     values = arguments.pairs(setting or [])
-    typed = {"layer": layer, "lam": lam}
+    typed = {"layer": layer, "layers": layers, "lam": lam}
     values |= {name: value for name, value in typed.items() if value is not None}
     config = configure(method, METHODS[method].config, values)
+    if localization:
+        config = _localized(method, config, localization)
     if edits and (source or image):
         raise EditError("expected SOURCE TARGET or --edits FILE, got both; leave one out")
     if edits:
@@ -146,6 +168,15 @@ def edit(
     seconds = time.perf_counter() - began
     save_patch(patch, path)
     _report(path, patch, seconds, json)
+
+
+def _localized(method: str, config: Any, file: Path) -> Any:
+    """``config`` with the localization in ``file``; EditError if the method takes none."""
+    from overpaint.localize.files import load_localization
+
+    if not hasattr(config, "localization"):
+        raise EditError(f"method {method} takes no localization; locoedit does")
+    return dataclasses.replace(config, localization=load_localization(file))
 
 
 def _report(path: Path, patch: Any, seconds: float, json: bool) -> None:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from overpaint.cli import arguments, options, show, trace
+from overpaint.cli import arguments, curve, options, show, trace
 from overpaint.cli.localize_options import (
     ClipName,
     Originals,
@@ -15,8 +15,8 @@ from overpaint.cli.localize_options import (
     Seeds,
     Steps,
     Targets,
-    judge,
     prompts,
+    ready,
 )
 
 if TYPE_CHECKING:
@@ -26,6 +26,7 @@ SEARCH = "The search"
 
 app = typer.Typer(no_args_is_help=True, help="Find the layers and neurons that hold knowledge.")
 app.command("neurons")(trace.neurons)
+app.command("curve")(curve.curve)
 app.command("trace")(trace.trace)
 
 
@@ -63,6 +64,12 @@ def layers(
         Path | None,
         typer.Option(metavar="FILE", help="PNG file for a plot of score against first layer."),
     ] = None,
+    save: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="FILE", help="JSON file for what was found; edit and plot take it later."
+        ),
+    ] = None,
     clip: ClipName = "",
     model: options.ModelName = "toybox",
     device: options.Device = "cpu",
@@ -76,42 +83,70 @@ def layers(
     \b
       [cyan]overpaint localize layers style -a "a cat in the style of zorvan" -b "a cat"[/]
       [cyan]overpaint localize layers fact --window 2 --fast --plot fact.png[/]
+    Then edit what was found:
+      [cyan]overpaint localize layers style --fast --save style.json[/]
+      [cyan]overpaint edit "a cat in the style of zorvan" "a cat" --method locoedit \\
+          --localization style.json[/]
     """
     from overpaint.localize.fast import fast_locogen
     from overpaint.localize.figures import score_plot, strip
+    from overpaint.localize.files import save_localization
     from overpaint.localize.locogen import locogen
     from overpaint.localize.search import LocoGenConfig
     from overpaint.pictures import save_picture
 
-    files = [arguments.output_file(f) for f in (None if fast else out, plot) if f]
+    files = [arguments.output_file(f) for f in (None if fast else out, plot, save) if f]
     config = LocoGenConfig(
         window, widest, threshold, share, seeds=tuple(arguments.seeds(seeds)), steps=steps
     )
     originals, targets = prompts(kind, original, target, model)
-    loaded = options.load_model(model, device, dtype, quiet=json)
-    scorer = judge(clip, loaded)
     search: Any = fast_locogen if fast else locogen
-    with show.progress(json) as progress:
+    with ready(model, device, dtype, clip, quiet=json) as (loaded, scorer, progress):
         found = search(loaded, scorer, kind, originals, targets, config, progress=progress)
     if not fast:
         save_picture(strip(found), out)
     if plot:
         save_picture(score_plot({kind: found}), plot)
+    if save:
+        save_localization(found, save)
     _report(found, files, json)
 
 
-def _report(found: Localization, files: list[Path], json: bool) -> None:
+@app.command("plot")
+def plot(
+    files: Annotated[
+        list[Path],
+        typer.Argument(metavar="FILE", help="What `layers --save` wrote; one line each."),
+    ],
+    out: Picture = Path("scores.png"),
+    json: options.Json = False,
+) -> None:
+    """Plot saved localizations together: score against first layer.
+
+    \b
+      [cyan]overpaint localize plot style.json object.json fact.json -o scores.png[/]
+    """
+    from overpaint.localize.figures import score_plot
+    from overpaint.localize.files import load_localization
+    from overpaint.pictures import save_picture
+
+    path = arguments.output_file(out)
+    found = [load_localization(file) for file in files]
+    kinds = [each.kind for each in found]
+    alone = len(set(kinds)) == len(kinds)
+    names = kinds if alone else [f"{kind}: {f.stem}" for kind, f in zip(kinds, files, strict=True)]
+    save_picture(score_plot(dict(zip(names, found, strict=True))), path)
     if json:
-        show.data(
-            {
-                "kind": found.kind,
-                "layers": found.layers,
-                "window": found.window,
-                "scores": found.scores,
-                "files": [str(file) for file in files],
-                **found.info,
-            }
-        )
+        show.data({"file": str(path), "lines": names})
+    else:
+        show.line(f"wrote {path}")
+
+
+def _report(found: Localization, files: list[Path], json: bool) -> None:
+    from overpaint.localize.files import record
+
+    if json:
+        show.data({**record(found), "files": [str(file) for file in files]})
         return
     chosen = ",".join(str(layer) for layer in found.layers)
     known = ("clean", "full", "threshold", "passed", "evaluations")

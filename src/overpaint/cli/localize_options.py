@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from overpaint.cli import options, show
 from overpaint.errors import PromptError
 
 if TYPE_CHECKING:
     from overpaint.models.clip import Clip
     from overpaint.models.model import Model
+    from overpaint.types import Progress
 
 Originals = Annotated[
     list[str] | None,
@@ -65,8 +69,15 @@ def prompts(
     return [p.original for p in pairs], [p.target for p in pairs]
 
 
-def judge(name: str, model: Model) -> Clip:
+@contextmanager
+def ready(
+    model: str, device: str, dtype: options.Precision, clip: str, *, quiet: bool
+) -> Iterator[tuple[Model, Clip, Progress]]:
+    """The model called ``model``, the CLIP that scores its pictures, and a progress bar."""
     from overpaint.models.clip import clip_of, load_clip
 
-    name = name or ("toybox-judge" if model.name == "toybox" else "")
-    return load_clip(name, device=model.device) if name else clip_of(model)
+    loaded = options.load_model(model, device, dtype, quiet=quiet)
+    name = clip or ("toybox-judge" if loaded.name == "toybox" else "")
+    scorer = load_clip(name, device=loaded.device) if name else clip_of(loaded)
+    with show.progress(quiet) as progress:
+        yield loaded, scorer, progress

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -16,10 +15,9 @@ from overpaint.cli.localize_options import (
     Seeds,
     Steps,
     Targets,
-    judge,
     prompts,
+    ready,
 )
-from overpaint.errors import DataError
 
 
 def neurons(
@@ -47,7 +45,7 @@ def neurons(
     from overpaint.patching.files import save_patch
 
     path = arguments.output_file(out)
-    chosen = _numbers(layer)
+    chosen = arguments.numbers("layers", layer)
     styled, plain = prompts("style", original, target, model, style)
     loaded = options.load_model(model, device, dtype, quiet=json)
     found = find_neurons(loaded, styled, plain, chosen, subjects=[style] * len(styled))
@@ -96,9 +94,7 @@ def trace(
 
     path = arguments.output_file(out)
     config = TraceConfig(noise, tuple(arguments.seeds(seeds)), steps=steps)
-    loaded = options.load_model(model, device, dtype, quiet=json)
-    scorer = judge(clip, loaded)
-    with show.progress(json) as progress:
+    with ready(model, device, dtype, clip, quiet=json) as (loaded, scorer, progress):
         if text:
             maps = trace_text(loaded, scorer, prompt, subject, config, progress=progress)
             traces: dict[str, Trace] = dict(zip(("self-attention", "MLP"), maps, strict=True))
@@ -115,12 +111,6 @@ def trace(
         return
     rows = [(name, *t.best, float(t.effects.nan_to_num().max())) for name, t in traces.items()]
     show.table(f"wrote {path}; largest effects", ("map", "row", "column", "effect"), rows)
-
-
-def _numbers(text: str) -> list[int]:
-    if not re.fullmatch(r"-?\d+(,-?\d+)*", text):
-        raise DataError(f"expected layers such as 8 or 8,9, got {text!r}")
-    return [int(part) for part in text.split(",")]
 
 
 def _listed(effects: Any) -> list[list[float | None]]:
