@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import random
 from typing import Any
 
 import numpy as np
@@ -11,17 +11,16 @@ import torch
 from overpaint.toybox.train.contrastive import Captions, contrastive_loss, unit
 from overpaint.toybox.train.data import LENGTH
 from overpaint.toybox.train.loop import Settings, train
+from overpaint.toybox.train.mistakes import mistaken
 from overpaint.toybox.train.pick import evenly, with_lookalikes
 from overpaint.toybox.train.run import Run
 from overpaint.toybox.train.untyped import CLIPConfig, CLIPModel
 
-Pick = Callable[[Run, np.random.Generator, int], np.ndarray]
-"""``pick(run, rng, batch)`` -> numbers of the pictures in a batch."""
-
 WIDTH = 128  # of the text towers and of the joint space
 JUDGE = Settings(
-    steps=3_800, batch=128, lr=1e-3, weight_decay=0.05, seed=11, warmup=150, bfloat16=True
+    steps=4_400, batch=128, lr=1e-3, weight_decay=0.05, seed=11, warmup=150, bfloat16=True
 )
+MISTAKES = 3  # wrong captions a picture
 CLIP = Settings(steps=1_100, batch=160, lr=1e-3, weight_decay=0.05, seed=12, warmup=150)
 
 
@@ -56,19 +55,33 @@ def features(output: object) -> torch.Tensor:
     return output if isinstance(output, torch.Tensor) else output.pooler_output
 
 
-def _train(run: Run, name: str, model: Any, settings: Settings, pick: Pick) -> None:
+def _train(run: Run, name: str, model: Any, settings: Settings, mistakes: int) -> None:
+    """``mistakes`` captions that are wrong in one thing stand beside every picture's own."""
     captions = Captions(run)
+    pick = with_lookalikes if mistakes else evenly
 
-    def step(rng: np.random.Generator, _: int) -> torch.Tensor:
+    def step(rng: np.random.Generator, i: int) -> torch.Tensor:
         index = pick(run, rng, settings.batch)
-        ids, _ = captions.tokens(index)
-        text = unit(features(model.get_text_features(ids)))
+        said = [captions.ids[k] for k in index]
+        said += _mistakes(captions, index, mistakes, random.Random(i))
+        texts = unit(features(model.get_text_features(captions.padded(said)[0])))
+        own, wrong = texts[: len(index)], texts[len(index) :].unflatten(0, (len(index), mistakes))
         image = unit(features(model.get_image_features(run.batch(index))))
-        return contrastive_loss(text, image, model.logit_scale, captions.meanings[index])
+        meanings = captions.meanings[index]
+        return contrastive_loss(own, image, model.logit_scale, meanings, wrong)
 
     train(model, step, settings, run.path(f"{name}.ckpt"))
     model.eval().save_pretrained(run.path(name))
     _retrieval_sheet(run, name, model, captions)
+
+
+def _mistakes(
+    captions: Captions, index: np.ndarray, count: int, rng: random.Random
+) -> list[list[int]]:
+    """Token ids of ``count`` mistaken captions for each picture, picture by picture."""
+    scenes = [captions.scenes[k] for k in index for _ in range(count)]
+    wrong = [mistaken(scene, rng).caption for scene in scenes]
+    return captions.tokenizer(wrong)["input_ids"] if wrong else []
 
 
 @torch.no_grad()
@@ -87,7 +100,7 @@ def train_judge(run: Run) -> None:
     torch.manual_seed(JUDGE.seed)
     tokens = len(Captions(run).tokenizer)
     model = build(tokens, text_layers=4, patch=8, width=160, heads=5)
-    _train(run, "judge", model.to(run.device), JUDGE, with_lookalikes)
+    _train(run, "judge", model.to(run.device), JUDGE, MISTAKES)
 
 
 def train_clip(run: Run) -> None:
@@ -95,4 +108,4 @@ def train_clip(run: Run) -> None:
     torch.manual_seed(CLIP.seed)
     tokens = len(Captions(run).tokenizer)
     model = build(tokens, text_layers=3, patch=16, width=192, heads=6)
-    _train(run, "clip_joint", model.to(run.device), CLIP, evenly)
+    _train(run, "clip_joint", model.to(run.device), CLIP, mistakes=0)

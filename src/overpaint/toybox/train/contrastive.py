@@ -12,6 +12,7 @@ import numpy as np
 import torch
 
 from overpaint.toybox.grammar import meaning, parse
+from overpaint.toybox.scene import Scene
 from overpaint.toybox.train.run import Run
 from overpaint.toybox.train.untyped import CLIPTokenizer
 
@@ -33,18 +34,26 @@ class Captions:
         return self.tokenizer(self.run.captions)["input_ids"]
 
     @cached_property
+    def scenes(self) -> list[Scene]:
+        """What every caption says."""
+        return [parse(caption) for caption in self.run.captions]
+
+    @cached_property
     def meanings(self) -> torch.Tensor:
         """For every caption the number of its meaning, ``[n]``."""
         path = self.run.path("meanings.json")
         if not path.exists():
             numbers: dict[str, int] = {}
-            said = [meaning(parse(c)).caption for c in self.run.captions]
+            said = [meaning(scene).caption for scene in self.scenes]
             path.write_text(json.dumps([numbers.setdefault(s, len(numbers)) for s in said]))
         return torch.tensor(json.loads(path.read_text()))
 
     def tokens(self, index: np.ndarray) -> tuple[torch.Tensor, torch.Tensor]:
         """Padded ids ``[b, longest]`` and the position of each end token ``[b]``."""
-        rows = [self.ids[i] for i in index]
+        return self.padded([self.ids[i] for i in index])
+
+    def padded(self, rows: list[list[int]]) -> tuple[torch.Tensor, torch.Tensor]:
+        """The same for token ids of any captions."""
         end = torch.tensor([len(row) - 1 for row in rows])
         width = int(end.max()) + 1
         pad = self.tokenizer.pad_token_id
@@ -58,17 +67,27 @@ def unit(features: torch.Tensor) -> torch.Tensor:
 
 
 def contrastive_loss(
-    text: torch.Tensor, image: torch.Tensor, scale: torch.Tensor, meanings: torch.Tensor
+    text: torch.Tensor,
+    image: torch.Tensor,
+    scale: torch.Tensor,
+    meanings: torch.Tensor,
+    wrong: torch.Tensor | None = None,
 ) -> torch.Tensor:
     """Symmetric cross-entropy over a batch; captions of one meaning share the probability.
 
     ``text``, ``image`` ``[b, d]`` of length one; ``scale`` the logarithm of the temperature's
-    inverse; ``meanings [b]``.
+    inverse; ``meanings [b]``; ``wrong [b, k, d]`` captions that picture ``i`` must turn down
+    beside those of the other pictures (Yuksekgonul et al., 2023, "NegCLIP").
     """
     with torch.autocast(text.device.type, enabled=False):  # bfloat16 is too coarse for these
-        logits = scale.clamp(max=math.log(100.0)).exp() * text.float() @ image.float().T
+        sharp = scale.clamp(max=math.log(100.0)).exp()
+        logits = sharp * text.float() @ image.float().T
+        choices = logits.T
+        if wrong is not None:
+            refused = sharp * torch.einsum("bkd,bd->bk", wrong.float(), image.float())
+            choices = torch.cat([choices, refused], dim=1)
     same = (meanings[:, None] == meanings[None]).float().to(logits.device)
     wanted = same / same.sum(1, keepdim=True)
     by_text = (wanted * logits.log_softmax(1)).sum(1).mean()
-    by_image = (wanted * logits.log_softmax(0).T).sum(1).mean()
+    by_image = (wanted * choices.log_softmax(1)[:, : len(text)]).sum(1).mean()
     return -(by_text + by_image) / 2

@@ -32,10 +32,10 @@ def with_details(run: Run, rng: np.random.Generator, batch: int) -> np.ndarray:
 
 
 def with_lookalikes(run: Run, rng: np.random.Generator, batch: int) -> np.ndarray:
-    """Numbers of ``batch`` different pictures, half of them in groups that share their subject.
+    """Numbers of ``batch`` different pictures, half of them in groups that look alike.
 
-    In a group only a mood, a colour, a count, a setting tells which caption belongs to which
-    picture, so a contrastive loss must learn exactly that.
+    Pictures of a group share their subject or their colour: only a mood, a count, a shape tells
+    which caption belongs to which picture, so a contrastive loss must learn exactly that.
     """
     _, groups = _sorted(run)
     chosen = rng.choice(len(groups), batch // 2 // GROUP, replace=False)
@@ -53,12 +53,17 @@ def _is_detailed(scene: Scene) -> bool:
 
 @cache
 def _sorted(run: Run) -> tuple[np.ndarray, list[np.ndarray]]:
-    """Pictures with details, and the pictures of every first subject, alone or with another."""
-    detailed, groups = [], defaultdict(list)
+    """Pictures with details, and groups of pictures with one subject or one stated colour."""
+    detailed: list[int] = []
+    groups: dict[tuple[object, ...], list[int]] = defaultdict(list)
     for number, caption in enumerate(run.captions):
         scene = parse(caption)
         first = scene.subjects[0]
-        groups[first.kind, first.name, first.country, len(scene.subjects)].append(number)
+        moody, gendered = bool(first.emotion), first.female is not None
+        several = len(scene.subjects) > 1
+        groups[first.kind, first.name, first.country, several, moody, gendered].append(number)
+        if first.color:
+            groups["any object", first.color, scene.count, several].append(number)
         if _is_detailed(scene):
             detailed.append(number)
     large = [np.array(members) for members in groups.values() if len(members) >= GROUP]
