@@ -16,7 +16,12 @@ SEEDS = 4
 EVIL = "<script>alert('a & b')</script> 50% _of_ $x$ | {y}"
 
 # How often a picture shows the new: (source and positives, negatives).
-CHANCES = {"baseline": (0.05, 0.05), "oracle": (0.97, 0.05), "refact": (0.9, 0.1), "time": (0.6, 0.5)}
+CHANCES = {
+    "baseline": (0.05, 0.05),
+    "oracle": (0.97, 0.05),
+    "refact": (0.9, 0.1),
+    "time": (0.6, 0.5),
+}
 
 CONDITIONS = (
     ConditionRow("baseline", "baseline"),
@@ -70,9 +75,9 @@ def judged(condition: str, case: CaseRow, chances: tuple[float, float]) -> Itera
 
 @pytest.fixture
 def make(tmp_path: Path) -> Make:
-    """``make(conditions=, cases=, chances=, leave_out=, measures=, **configuration) -> folder``.
+    """``make(conditions=, cases=, chances=, leave_out=, measures=, keep=, **configuration) -> folder``.
 
-    ``leave_out`` is how many of the last condition's results are missing.
+    ``leave_out`` is how many of the last condition's results are missing; ``keep`` the pictures.
     """
 
     def run(
@@ -81,6 +86,7 @@ def make(tmp_path: Path) -> Make:
         chances: Mapping[str, tuple[float, float]] = CHANCES,
         leave_out: int = 0,
         measures: Iterable[tuple[Any, ...]] = (),
+        keep: bool = True,
         **configuration: Any,
     ) -> Path:
         folder = tmp_path / "run"
@@ -95,7 +101,7 @@ def make(tmp_path: Path) -> Make:
                 last = leave_out if condition is conditions[-1] else 0
                 store.add(results[: len(results) - last])
                 for result in results:
-                    if result.picture:
+                    if keep and result.picture:
                         _paint(folder / "pictures" / f"{result.picture}.png")
             for measure in measures:
                 store.measure(*measure)

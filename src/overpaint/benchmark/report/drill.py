@@ -19,9 +19,7 @@ def drill_down(found: Findings, pictures: int) -> Html | None:
     cases = worst_first(found)
     if not cases or not found.results:
         return None
-    shown = [
-        _case(found, worst, pictures=number < pictures) for number, worst in enumerate(cases)
-    ]
+    shown = [_case(found, worst, pictures=number < pictures) for number, worst in enumerate(cases)]
     return join(
         element("h2", "Case by case", id="cases"),
         element("p", _explained(found, len(cases), pictures), class_="note"),
@@ -112,7 +110,8 @@ def _pair(found: Findings, worst: Worst) -> list[Html]:
     lowest = min(kept, key=lambda result: margin(result, part))
     before = found.seen.get((found.named("baseline") or "", worst.case.name, place), ())
     same = [result for result in before if result.key.seed == lowest.key.seed]
-    return [_image(found, result, "") for result in [*same[:1], lowest] if found.picture(result)]
+    shown = [(result, "") for result in same[:1] if found.picture(result)]
+    return [_image(found, result, asked) for result, asked in (*shown, (lowest, part))]
 
 
 def _columns(found: Findings) -> list[ConditionRow]:

@@ -54,7 +54,9 @@ def _judged(found: Findings, case: CaseRow) -> Worst:
     if not scores:
         return Worst(case, {})
     editor = min(scores, key=lambda name: scores[name])
-    return Worst(case, scores, editor, min(case.probes, key=lambda p: _lowest(found, case, editor, p)))
+    return Worst(
+        case, scores, editor, min(case.probes, key=lambda p: _lowest(found, case, editor, p))
+    )
 
 
 def _lowest(found: Findings, case: CaseRow, editor: str, probe: Any) -> float:

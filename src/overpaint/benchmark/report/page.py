@@ -6,7 +6,7 @@ import json
 from collections.abc import Mapping, Sequence
 from importlib.resources import files
 
-from overpaint.benchmark.report import compare, curves, tables
+from overpaint.benchmark.report import compare, curves, overview, tables
 from overpaint.benchmark.report.drill import drill_down
 from overpaint.benchmark.report.markup import Html, element, join
 from overpaint.benchmark.report.read import Findings
@@ -18,7 +18,9 @@ from overpaint.benchmark.report.thumbs import uri
 POLICY = "default-src 'none'; img-src data:; style-src 'unsafe-inline'; script-src 'unsafe-inline'"
 
 
-def page(found: Findings, made: Sequence[Table], downloads: Mapping[str, str], pictures: int) -> str:
+def page(
+    found: Findings, made: Sequence[Table], downloads: Mapping[str, str], pictures: int
+) -> str:
     """The whole page; ``downloads`` are the files that it offers, by name."""
     by_name = {table.name: table for table in made}
     measures = [table for table in made if table.name.startswith("measure")]
@@ -27,7 +29,7 @@ def page(found: Findings, made: Sequence[Table], downloads: Mapping[str, str], p
         _incomplete(found),
         _finding(found, by_name.get("significance")),
         _shown(by_name.get("results")),
-        curves.tradeoff(found),
+        overview.overview(found),
         _shown(by_name.get("significance")),
         curves.sweeps(found),
         *(shown(table) for table in measures),
@@ -109,13 +111,14 @@ def _finding(found: Findings, against: Table | None) -> Html | None:
     words: list[str | Html] = [
         element("b", winner),
         f" is the best of {_counted(len(found.editors))} editors: F1 {f1.shown(summary.f1.mean)} ",
-        f"({interval(cell, f1)})",
+        element("span", f"({interval(cell, f1)})"),
     ]
     ranked = [(row.cells[3], row.name) for row in against.rows if row.cells[3].value is not None]
     if ranked:
         cell, second = min(ranked, key=lambda pair: float(pair[0].value or 0))
         points = against.columns[3].shown(float(cell.value or 0)).lstrip("+")
-        words += [f", {points} points above ", element("b", second), f" ({probability(cell.p)})"]
+        chance = element("span", f"({probability(cell.p)})")
+        words += [f", {points} points above ", element("b", second), " ", chance]
     return element("p", *words, ".", class_="finding")
 
 

@@ -28,17 +28,18 @@ def plot(draw: Callable[[Any], None], label: str, name: str, size: tuple[float, 
     ``name`` is the plot's own, so that no two plots of a page share an id. OutputError without
     matplotlib.
     """
-    new_figure(*size)  # says so where matplotlib is missing
+    figure, axes = new_figure(*size)
     from matplotlib import rc_context
+    from matplotlib.text import Text
 
-    # A name from the data may look like mathematics; it is none.
     settings = {"svg.fonttype": "none", "svg.hashsalt": name, "text.parse_math": False}
     file = io.StringIO()
     with rc_context(settings), warnings.catch_warnings():
         warnings.filterwarnings("ignore", "Glyph .* missing")  # the reader's font draws the text
-        figure, axes = new_figure(*size)
         _plain(figure, axes)
         draw(axes)
+        for text in figure.findobj(Text):
+            text.set_parse_math(False)  # a name from the data may look like mathematics
         figure.savefig(file, format="svg")
     image = Html(_adapted(file.getvalue(), name))
     return element("div", image, class_="plot", role="img", aria_label=label)

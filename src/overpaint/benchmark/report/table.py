@@ -53,7 +53,6 @@ class Column:
         if self.digits < 0:
             count = -self.digits
             text = f"{value:.{count}g}" if abs(value) < 10**count else f"{value:.0f}"
-            text = f"{float(text):,.0f}" if "e" in text else text
         else:
             text = f"{value:.{self.digits}f}"
         plus = "+" if self.signed and value > 0 else ""

@@ -14,13 +14,17 @@ def shown(table: Table) -> Html:
     head = element(
         "tr",
         element("th", table.heading, scope="col"),
-        *(element("th", _label(column), scope="col", class_="n") for column in table.columns),
+        *(
+            element("th", _label(column), scope="col", class_=_kind(table, place))
+            for place, column in enumerate(table.columns)
+        ),
     )
     bodies = [list(rows) for _, rows in groupby(table.rows, lambda row: row.group)]
     whole = element(
         "table",
         element("thead", head),
         *(_body(table, rows, named=len(bodies) > 1) for rows in bodies),
+        class_="wide" if len(table.columns) > 3 else None,
     )
     return join(
         element("h2", table.title, id=table.name),
@@ -51,19 +55,25 @@ def _body(table: Table, rows: list[Row], *, named: bool) -> Html:
 
 
 def _line(table: Table, row: Row) -> Html:
-    name = join("as printed in ", row.source) if row.source else row.name
-    cells = zip(row.cells, table.columns, strict=True)
     compared = not row.editor and any(each.editor for each in table.rows)
     kind = "paper" if row.source else "reference" if compared else None
     return element(
         "tr",
-        element("th", name, scope="row"),
-        *(_cell(cell, column) for cell, column in cells),
+        element("th", row.source or row.name, scope="row"),
+        *(
+            _cell(row.cells[place], column, _kind(table, place))
+            for place, column in enumerate(table.columns)
+        ),
         class_=kind,
     )
 
 
-def _cell(cell: Cell, column: Column) -> Html:
+def _kind(table: Table, place: int) -> str:
+    """Numbers, and room on their right where any of the column has a deviation."""
+    return "n s" if any(row.cells[place].spread is not None for row in table.rows) else "n"
+
+
+def _cell(cell: Cell, column: Column, kind: str) -> Html:
     text = value(cell, column)
     deviation, between = spread(cell, column), interval(cell, column)
     chance = probability(cell.p)
@@ -73,5 +83,5 @@ def _cell(cell: Cell, column: Column) -> Html:
         element("b", text) if cell.best else text,
         element("span", deviation, class_="sd") if deviation else None,
         element("span", below, class_="ci") if below else None,
-        class_="n best" if cell.best else "n",
+        class_=kind,
     )

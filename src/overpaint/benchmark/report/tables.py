@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import io
+import math
 from collections.abc import Iterator, Sequence
 from dataclasses import fields
 
@@ -50,8 +51,10 @@ def results(found: Findings) -> Table | None:
         "(bootstrap). "
     )
     if len(found.editors) > 1:
-        note += "Bold: the best editor; baseline and oracle are there to compare with."
-    return marked(Table("results", "Scores", SCORES, rows, note=note))
+        note += "Bold: the best editor; baseline and oracle are there to compare with. "
+    if any(row.source for row in rows):
+        note += "In italics: the numbers printed in the papers, for their models and prompts."
+    return marked(Table("results", "Scores", SCORES, rows, note=note.strip()))
 
 
 def costs(found: Findings) -> Table | None:
@@ -79,7 +82,9 @@ def _whole(found: Findings) -> Table | None:
     names = list(dict.fromkeys(name for _, name in values))
     if not names:
         return None
-    columns = [_measured(name, name, [m.value for m in found.measures]) for name in names]
+    columns = [
+        _measured(name, name, [m.value for m in found.measures if m.name == name]) for name in names
+    ]
     rows: list[Row] = []
     for condition in found.conditions:
         own = [values.get((condition.name, name)) for name in names]
@@ -95,7 +100,9 @@ def _by_case(found: Findings) -> Iterator[Table]:
     values = {(m.condition, m.case, m.name): m for m in found.measures if m.case}
     cases = list(dict.fromkeys(case for _, case, _ in values))
     for name in dict.fromkeys(name for _, _, name in values):
-        shown = [c for c in found.conditions if any(k[0] == c.name and k[2] == name for k in values)]
+        shown = [
+            c for c in found.conditions if any(k[0] == c.name and k[2] == name for k in values)
+        ]
         all_values = [m.value for m in values.values() if m.name == name]
         columns = [_measured(c.name, c.name, all_values, of=name) for c in shown]
         rows = []
@@ -108,10 +115,11 @@ def _by_case(found: Findings) -> Iterator[Table]:
 
 
 def _measured(name: str, label: str, values: Sequence[float], of: str = "") -> Column:
-    """A column of a measure; shares keep three digits after the point, others four in all."""
+    """A column of a measure: three digits after the point for shares, four in all for others."""
     better = next((b for start, b in BETTER.items() if (of or name).lower().startswith(start)), 0)
-    small = all(-1 <= value <= 1 for value in values)
-    return Column(name, label, digits=3 if small else -4, better=better)
+    largest = max(abs(value) for value in values)
+    digits = 3 if largest <= 1 else max(0, 3 - int(math.log10(largest)))
+    return Column(name, label, digits=digits, better=better)
 
 
 def _published(

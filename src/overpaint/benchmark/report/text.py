@@ -16,7 +16,11 @@ PARTS = {"spread": "sd", "low": "low", "high": "high", "p": "p"}
 def to_csv(table: Table) -> str:
     """Every number whole and unscaled; what belongs to it in columns of its own."""
     used = [
-        [part for part in PARTS if any(getattr(row.cells[i], part) is not None for row in table.rows)]
+        [
+            part
+            for part in PARTS
+            if any(getattr(row.cells[i], part) is not None for row in table.rows)
+        ]
         for i in range(len(table.columns))
     ]
     head = ["group", table.heading.lower(), "source"]
@@ -172,5 +176,3 @@ _TEX = {
 
 def _tex(text: str) -> str:
     return "".join(_TEX.get(letter, letter) for letter in " ".join(text.split()))
-
-

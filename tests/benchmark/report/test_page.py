@@ -1,0 +1,256 @@
+"""The page: whole, closed, escaped, without the network, and saying what there is."""
+
+from __future__ import annotations
+
+import re
+import sys
+from dataclasses import replace
+from html.parser import HTMLParser
+from pathlib import Path
+
+import pytest
+
+from overpaint.benchmark.report import PAGE, report
+from overpaint.benchmark.report.failures import worst_first
+from overpaint.benchmark.report.markup import VOID, element, join
+from overpaint.benchmark.report.read import read
+from overpaint.benchmark.store import ConditionRow, Store
+from overpaint.errors import DataError, OutputError
+
+from .conftest import CASES, CHANCES, CONDITIONS, EVIL, SEEDS, Make, case
+
+SWEEP = (
+    CONDITIONS[0],
+    *(
+        ConditionRow(f"refact layer={n}", "refact", {"layer": n}, series="refact", x=n)
+        for n in (3, 1, 2)
+    ),
+)
+
+
+class Reader(HTMLParser):
+    """Tags that stay open or close what is not open, addresses, ids, and the text of elements."""
+
+    def __init__(self, text: str) -> None:
+        super().__init__()
+        self.open: list[str] = []
+        self.wrong: list[str] = []
+        self.addresses: list[str] = []
+        self.ids: list[str] = []
+        self.seen: list[tuple[str, dict[str, str | None]]] = []
+        self.texts: list[tuple[str, str]] = []
+        self.feed(text)
+        self.close()
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        found = dict(attrs)
+        self.seen.append((tag, found))
+        self.addresses += [v or "" for k, v in attrs if k in ("src", "href", "action", "data")]
+        self.ids += [v or "" for k, v in attrs if k == "id"]
+        if tag not in VOID:
+            self.open.append(tag)
+
+    def handle_startendtag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.handle_starttag(tag, attrs)
+        self.handle_endtag(tag)
+
+    def handle_endtag(self, tag: str) -> None:
+        if not self.open or self.open.pop() != tag:
+            self.wrong.append(f"{tag} at {self.getpos()}")
+
+    def handle_data(self, data: str) -> None:
+        if self.open and data.strip():
+            self.texts.append((self.open[-1], data.strip()))
+
+    def text_of(self, tag: str) -> list[str]:
+        return [text for name, text in self.texts if name == tag]
+
+
+def written(folder: Path, **more: int) -> tuple[str, Reader]:
+    text = report(folder, **more)[0].read_text(encoding="utf-8")
+    return text, Reader(text)
+
+
+def test_the_page_is_whole_and_needs_nothing_else(make: Make):
+    text, page = written(make(SWEEP, x_label="layer"))
+    assert text.startswith("<!doctype html>")
+    assert (page.open, page.wrong) == ([], [])
+    assert len(page.ids) == len(set(page.ids))
+    assert all(a.startswith(("data:", "#")) for a in page.addresses), page.addresses
+    assert not re.search(r"https?:|//\w+\.|@import|url\((?!#)", text)
+    local = [a[1:] for a in page.addresses if a.startswith("#")]
+    local += re.findall(r"url\(#([^)]*)\)", text)
+    assert local
+    assert set(local) <= set(page.ids)
+
+
+def test_what_comes_from_data_is_escaped(make: Make):
+    names = [ConditionRow(EVIL, "time", {EVIL: EVIL}), ConditionRow("time", "time")]
+    folder = make(
+        [CONDITIONS[0], *names],
+        cases=[case(EVIL, EVIL), case("a rose", "roles")],
+        keep=False,
+        title=EVIL,
+        preset=EVIL,
+        measures=[(EVIL, "", EVIL, 1.0), (EVIL, EVIL, EVIL, 1.0)],
+        paper=[{"condition": EVIL, "efficacy": 0.5, "source": EVIL}],
+        **{"x_label": EVIL},
+    )
+    text, page = written(folder)
+    assert (page.open, page.wrong) == ([], [])
+    assert "<script>alert" not in text
+    assert [tag for tag, _ in page.seen].count("script") == 1  # our own
+    assert page.text_of("h1") == [EVIL]
+    assert EVIL in page.text_of("th")
+
+
+def test_bold_is_the_best_and_numbers_are_those_of_the_scores(make: Make):
+    folder = make(cases=[case(f"a rose {n}", "roles") for n in range(9)])
+    found = read(folder)
+    _, page = written(folder)
+    bold = page.text_of("b")
+    for column in ("generality", "specificity", "f1", "harmonic"):
+        ours = getattr(found.summaries["refact", "all"], column)
+        theirs = getattr(found.summaries["time", "all"], column)
+        assert ours.mean > theirs.mean
+        assert f"{100 * ours.mean:.1f}" in bold
+        assert f"{100 * theirs.mean:.1f}" in page.text_of("td")
+        assert f"±{100 * ours.spread:.1f}" in page.text_of("span")
+        assert f"{100 * ours.low:.1f}–{100 * ours.high:.1f}" in page.text_of("span")
+    oracle = found.summaries["oracle", "all"].f1
+    assert oracle is not None
+    assert f"{100 * oracle.mean:.1f}" not in bold
+
+
+def test_sweeps_are_drawn_one_plot_for_each_score(make: Make):
+    text, page = written(make(SWEEP, x_label="layer"))
+    labels = [a.get("aria-label") for _, a in page.seen if "plot" in (a.get("class") or "").split()]
+    assert labels[2:] == [
+        f"{s} against layer" for s in ("Efficacy", "Generality", "Specificity", "F1")
+    ]
+    assert "layer" in page.text_of("text")
+    assert {"1", "2", "3"} <= set(page.text_of("text"))
+    assert "var(--line0)" in text
+    assert not re.search(r"#0a0a0\d|#0[1-4]0[1-4]0[1-4]", text)
+
+
+def test_without_sweeps_there_are_no_curves(make: Make):
+    _, page = written(make())
+    assert "curves" not in page.ids
+
+
+def test_the_worst_case_comes_first(make: Make):
+    found = read(make())
+    order = worst_first(found)
+
+    def lowest(name: str) -> float:
+        scores = [found.score[editor, name] for editor in ("time", "refact")]
+        return min(sum(s[3:]) / 3 for s in scores)  # type: ignore[arg-type]
+
+    values = [lowest(worst.case.name) for worst in order]
+    assert values == sorted(values)
+    assert len(order) == len(CASES)
+    assert [worst.lowest for worst in order] == pytest.approx(values)
+
+
+def test_pictures_are_inside_and_only_of_as_many_cases_as_asked(make: Make):
+    folder = make()
+    _, page = written(folder, pictures=2)
+    images = [a for tag, a in page.seen if tag == "img"]
+    each = len(CONDITIONS) * 7 + 2  # all prompts, and the pair in the heading
+    assert len(images) == 2 * each
+    assert all((a["src"] or "").startswith("data:image/webp;base64,") for a in images)
+    _, page = written(folder, pictures=0)
+    assert "img" not in [tag for tag, _ in page.seen]
+
+
+def test_a_wrong_picture_is_marked(make: Make):
+    folder = make()
+    found = read(folder)
+    _, page = written(folder, pictures=len(CASES))
+    wrong = sum(
+        (r.new >= r.old) if r.key.prompt.startswith("negative") else (r.new <= r.old)
+        for r in found.results
+        if r.picture and r.key.condition in ("time", "refact")
+    )
+    marked = [a for _, a in page.seen if a.get("class") == "shot wrong"]
+    pairs = sum(w.editor != "" for w in worst_first(found))
+    assert wrong < len(marked) <= wrong + pairs  # those in the headings are shown twice
+
+
+def test_an_unfinished_run_says_so(make: Make):
+    text, page = written(make(leave_out=SEEDS + 1))
+    whole = len(CONDITIONS) * len(CASES) * 7 * SEEDS
+    assert f"{SEEDS + 1:,} of {whole:,} pictures are missing: oracle ({SEEDS + 1})" in text
+    assert "overpaint bench --seeds 4" in page.text_of("code")
+
+
+def test_a_finished_run_says_nothing_of_the_kind(make: Make):
+    text, _ = written(make())
+    assert "missing" not in text.partition("<main>")[2].partition("<script>")[0]
+
+
+def test_measures_alone_make_a_report(make: Make):
+    folder = make([replace(c, about={}) for c in CONDITIONS], cases=[],
+                  measures=[("time", "CEO", "Δ_p", 0.2, 0.01)])  # fmt: skip
+    _, page = written(folder)
+    assert "Δ_p, case by case" in page.text_of("h2")
+    assert "0.200" in page.text_of("td")
+
+
+def test_files_are_the_same_every_time_and_replaced_whole(make: Make):
+    folder = make(SWEEP)
+    files = report(folder)
+    before = {file.name: file.read_bytes() for file in files}
+    assert {file.name: file.read_bytes() for file in report(folder)} == before
+    assert sorted(p.name for p in (folder / "report").iterdir()) == sorted(before)
+    assert {PAGE, "results.csv", "cases.csv", "tables.md", "tables.tex"} <= set(before)
+
+
+def test_what_is_no_run_is_refused(tmp_path: Path):
+    with pytest.raises(DataError, match=r"no run\.sqlite"):
+        report(tmp_path)
+    (tmp_path / "run.sqlite").write_text("something else entirely, and long enough to be read")
+    with pytest.raises(DataError, match="expected a run"):
+        report(tmp_path)
+
+
+def test_a_run_without_results_is_refused(tmp_path: Path):
+    with Store(tmp_path / "run.sqlite", {"seeds": 1}) as store:
+        store.describe_conditions(CONDITIONS)
+    with pytest.raises(DataError, match="without results"):
+        report(tmp_path)
+    assert not (tmp_path / "report").exists()
+
+
+def test_a_damaged_picture_is_named(make: Make):
+    folder = make()
+    path = next((folder / "pictures").iterdir())
+    path.write_bytes(b"torn")
+    with pytest.raises(DataError, match=path.name):
+        report(folder, pictures=len(CASES))
+
+
+def test_a_place_that_cannot_be_written_is_named(make: Make, tmp_path: Path):
+    (tmp_path / "file").write_text("")
+    with pytest.raises(OutputError, match="cannot make the folder"):
+        report(make(), tmp_path / "file")
+
+
+def test_missing_matplotlib_is_named_before_anything_is_written(
+    make: Make, monkeypatch: pytest.MonkeyPatch
+):
+    folder = make()
+    monkeypatch.setitem(sys.modules, "matplotlib.figure", None)
+    with pytest.raises(OutputError, match=r"overpaint\[benchmark\]"):
+        report(folder)
+    assert not (folder / "report").exists()
+
+
+def test_markup_escapes_texts_and_attributes_and_keeps_markup():
+    inner = element("i", "a < b & c")
+    assert inner == "<i>a &lt; b &amp; c</i>"
+    whole = element("p", inner, " ", ["x", None], class_='"q"', data_n=0, hidden=True, title=None)
+    assert whole == '<p class="&quot;q&quot;" data-n="0" hidden><i>a &lt; b &amp; c</i> x</p>'
+    assert join("<", inner) == f"&lt;{inner}"
+    assert element("img", src="a&b") == '<img src="a&amp;b">'
