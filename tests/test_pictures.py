@@ -39,6 +39,15 @@ def test_grid_marks_only_changed_rows() -> None:
     assert pixels_of(grid([before, after], "123"), ACCENT) >= 4 * 128
 
 
+def test_grid_frames_one_picture_and_covers_none() -> None:
+    rows = [Row(plain((9, 9, 9)), "a rose", framed=1), Row(plain((9, 9, 9)), "a tulip")]
+    image = grid(rows, "123")
+    assert pixels_of(image, (9, 9, 9)) == 6 * 128 * 128
+    there = np.argwhere((np.asarray(image) == np.array(ACCENT)).all(-1))
+    assert len(there) > 4 * 128
+    assert set(there.max(0) - there.min(0)) == {128 + 7}  # a square around one picture
+
+
 def test_grid_keeps_pictures_in_their_rows_and_columns() -> None:
     colours = [(10, 0, 0), (0, 10, 0), (0, 0, 10), (10, 10, 0)]
     pictures = torch.cat([plain(colour, n=1) for colour in colours])

@@ -40,13 +40,15 @@ class Row:
     """One row of a grid: ``pictures [n, 3, H, W]`` uint8, the same ``n, H, W`` in every row.
 
     Neighbouring rows of the same ``prompt`` form a group that names it once. ``note`` says what
-    painted the row ("before", a patch's name); ``changed`` rows are marked with a coloured edge.
+    painted the row ("before", a patch's name); ``changed`` rows are marked with a coloured edge,
+    the picture number ``framed`` with a coloured frame.
     """
 
     pictures: torch.Tensor
     prompt: str
     note: str = ""
     changed: bool = False
+    framed: int | None = None
 
 
 def grid(
@@ -86,7 +88,9 @@ def _draw_group(sheet: Image.Image, group: Sequence[Row], y: int, cell: int) -> 
     """Draw the rows of one prompt from height ``y``; returns the height below them."""
     draw = ImageDraw.Draw(sheet)
     lines = wrapped(group[0].prompt, font(18), LABEL_WIDTH - 24)
-    lines = _shortened(lines, max(1, cell // LINE - 2))  # leaves room for the row's note
+    notes = len(wrapped(group[0].note, font(15), LABEL_WIDTH - 36))
+    room = (cell + GROUP_GAP // 2 - 6) // LINE - notes
+    lines = _shortened(lines, max(1, room))
     for number, line in enumerate(lines):
         draw.text((MARGIN, y + number * LINE), line, INK, font(18))
     top = y + len(lines) * LINE + 6  # no note may stand on top of the prompt
@@ -101,7 +105,10 @@ def _draw_group(sheet: Image.Image, group: Sequence[Row], y: int, cell: int) -> 
             draw.rectangle([edge, y, edge + 3, y + cell - 1], ACCENT)
         for index, picture in enumerate(row.pictures):
             tile = to_image(picture).resize((cell, cell), Image.Resampling.BICUBIC)
-            sheet.paste(tile, (MARGIN + LABEL_WIDTH + index * (cell + GAP), y))
+            x = MARGIN + LABEL_WIDTH + index * (cell + GAP)
+            sheet.paste(tile, (x, y))
+            if index == row.framed:
+                draw.rectangle([x - 4, y - 4, x + cell + 3, y + cell + 3], None, ACCENT, 3)
         y += cell + GAP
     return y
 

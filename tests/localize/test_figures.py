@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+import dataclasses
+
+import numpy as np
 import pytest
 import torch
 
 from overpaint.errors import DataError
 from overpaint.localize.causal_trace import Trace
 from overpaint.localize.curve import Point
-from overpaint.localize.figures import curve_plot, heat_map, score_plot, strip
+from overpaint.localize.figures import curve_plot, score_plot, strip
+from overpaint.localize.maps import heat_map
+from overpaint.pictures import ACCENT
 from overpaint.types import Localization
 
 IMAGES = torch.randint(0, 255, (3, 2, 2, 3, 32, 32), generator=torch.Generator().manual_seed(0))
@@ -30,6 +35,19 @@ def test_strip_has_a_column_for_every_window_and_a_row_for_every_prompt_and_seed
     wider = torch.cat([FOUND.images, FOUND.images])  # type: ignore[list-item]
     more = Localization(FOUND.kind, (1, 2), FOUND.scores * 2, 2, wider, FOUND.clean, FOUND.info)
     assert strip(more).width == narrow.width + 3 * (128 + 8)
+
+
+def test_strip_names_the_scores_and_frames_the_chosen_window() -> None:
+    narrow = strip(FOUND, cell=64)
+    assert narrow.width < strip(FOUND).width
+    other = dataclasses.replace(FOUND, layers=(0, 1))
+    frames = []
+    for found in (FOUND, other):
+        pixels = np.asarray(strip(found))
+        frames.append(np.argwhere((pixels == np.array(ACCENT)).all(-1)).min(0)[1])
+    assert frames[0] - frames[1] == 128 + 8  # one column further right
+    rescored = dataclasses.replace(FOUND, scores=(20.0, 12.5, 44.0))
+    assert (np.asarray(strip(rescored)) != np.asarray(strip(FOUND))).any()
 
 
 def test_strip_without_pictures_is_a_named_error() -> None:

@@ -70,6 +70,9 @@ def layers(
             metavar="FILE", help="JSON file for what was found; edit and plot take it later."
         ),
     ] = None,
+    cell: Annotated[
+        int, typer.Option(min=0, help="Side of a picture on the strip; 0: as painted, or 128.")
+    ] = 0,
     clip: ClipName = "",
     model: options.ModelName = "toybox",
     device: options.Device = "cpu",
@@ -104,7 +107,7 @@ def layers(
     with ready(model, device, dtype, clip, quiet=json) as (loaded, scorer, progress):
         found = search(loaded, scorer, kind, originals, targets, config, progress=progress)
     if not fast:
-        save_picture(strip(found), out)
+        save_picture(strip(found, cell=cell), out)
     if plot:
         save_picture(score_plot({kind: found}), plot)
     if save:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -18,6 +18,13 @@ from overpaint.cli.localize_options import (
     prompts,
     ready,
 )
+from overpaint.errors import PromptError
+
+if TYPE_CHECKING:
+    from overpaint.localize.causal_trace import Trace, TraceConfig
+    from overpaint.models.clip import Clip
+    from overpaint.models.model import Model
+    from overpaint.types import Progress
 
 
 def neurons(
@@ -63,10 +70,15 @@ def neurons(
 
 
 def trace(
-    prompt: Annotated[str, typer.Argument(metavar="PROMPT", help="What to paint.")],
+    prompt: Annotated[
+        list[str], typer.Argument(metavar="PROMPT...", help="What to paint; one map each.")
+    ],
     subject: Annotated[
-        str, typer.Option(metavar="WORDS", help="Part to corrupt.", show_default="all of it")
-    ] = "",
+        list[str] | None,
+        typer.Option(
+            metavar="WORDS", help="Part to corrupt; one for each prompt.", show_default="all of it"
+        ),
+    ] = None,
     text: Annotated[
         bool, typer.Option("--text", help="Trace the text encoder instead of the UNet.")
     ] = False,
@@ -88,19 +100,19 @@ def trace(
       [cyan]overpaint localize trace "a blue rose in the park" --subject "blue rose"[/]
       [cyan]overpaint localize trace "the president of arda" --text -o text.png[/]
     """
-    from overpaint.localize.causal_trace import Trace, TraceConfig, trace_text, trace_unet
-    from overpaint.localize.figures import heat_map
+    from overpaint.localize.causal_trace import TraceConfig
+    from overpaint.localize.maps import heat_map
     from overpaint.pictures import save_picture
 
     path = arguments.output_file(out)
     config = TraceConfig(noise, tuple(arguments.seeds(seeds)), steps=steps)
+    subjects = subject or prompt
+    if len(subjects) != len(prompt):
+        raise PromptError(f"expected {len(prompt)} subjects, one a prompt, got {len(subjects)}")
+    traces: dict[str, Trace] = {}
     with ready(model, device, dtype, clip, quiet=json) as (loaded, scorer, progress):
-        if text:
-            maps = trace_text(loaded, scorer, prompt, subject, config, progress=progress)
-            traces: dict[str, Trace] = dict(zip(("self-attention", "MLP"), maps, strict=True))
-        else:
-            own = [subject] if subject else None
-            traces = {"UNet": trace_unet(loaded, scorer, [prompt], own, config, progress=progress)}
+        for each, own in zip(prompt, subjects, strict=True):
+            traces |= _traced(loaded, scorer, each, own, config, text, progress)
     save_picture(heat_map(traces), path)
     if json:
         effects = {
@@ -111,6 +123,26 @@ def trace(
         return
     rows = [(name, *t.best, float(t.effects.nan_to_num().max())) for name, t in traces.items()]
     show.table(f"wrote {path}; largest effects", ("map", "row", "column", "effect"), rows)
+
+
+def _traced(
+    model: Model,
+    clip: Clip,
+    prompt: str,
+    subject: str,
+    config: TraceConfig,
+    text: bool,
+    progress: Progress,
+) -> dict[str, Trace]:
+    """The maps of one prompt by their names, the corrupted part in brackets."""
+    from overpaint.localize.causal_trace import trace_text, trace_unet
+
+    name = prompt.replace(subject, f"[{subject}]", 1)
+    if not text:
+        return {name: trace_unet(model, clip, [prompt], [subject], config, progress=progress)}
+    maps = trace_text(model, clip, prompt, subject, config, progress=progress)
+    kinds = "self-attention", "MLP"
+    return {f"{name}: {kind}": found for kind, found in zip(kinds, maps, strict=True)}
 
 
 def _listed(effects: Any) -> list[list[float | None]]:

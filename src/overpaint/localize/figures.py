@@ -1,4 +1,4 @@
-"""Localizations and traces as pictures: strips of windows, curves of scores, heat maps."""
+"""What was found as pictures: strips of windows, curves of scores."""
 
 from __future__ import annotations
 
@@ -10,11 +10,11 @@ import torch
 from PIL import Image
 
 from overpaint.errors import DataError, OutputError
+from overpaint.localize.score import KINDS
 from overpaint.pictures import Row, grid
 from overpaint.types import Localization
 
 if TYPE_CHECKING:
-    from overpaint.localize.causal_trace import Trace
     from overpaint.localize.curve import Point
 
 
@@ -26,40 +26,49 @@ def window_name(first: int, width: int) -> str:
 def strip(found: Localization, *, seeds: int = 1, cell: int = 0) -> Image.Image:
     """What every window painted, one column each, after the clean picture; LocoGen's figure 4.
 
-    One row for each prompt and each of the first ``seeds`` seeds. DataError when the localization
-    has kept no pictures.
+    One row for each prompt and each of the first ``seeds`` seeds; the headings give the mean score
+    of a window over all of them, the chosen window is framed. ``cell`` is the side of a picture in
+    pixels (0: its own size, enlarged). DataError when the localization has kept no pictures.
     """
     if found.images is None or found.clean is None:
         raise DataError("this localization has kept no pictures; run LocoGen with keep_images")
-    columns = [window_name(first, found.window) for first in range(len(found.images))]
+    names = [window_name(first, found.window) for first in range(len(found.images))]
+    columns = [f"{name}:  {score:.0f}" for name, score in zip(names, found.scores, strict=True)]
+    clean = found.info.get("clean")
+    first = f"none:  {clean:.0f}" if isinstance(clean, float) else "none"
     originals, targets = (_texts(found, name) for name in ("originals", "targets"))
     rows = []
     for number, (original, target) in enumerate(zip(originals, targets, strict=True)):
         for seed in range(min(seeds, found.clean.shape[1])):
             pictures = torch.cat([found.clean[None], found.images])[:, number, seed]
-            rows.append(Row(pictures, original, f"reads: {target}"))
-    best = ", ".join(str(layer) for layer in found.layers)
-    title = f"{found.kind}: layers that read the target; chosen: {best}"
-    return grid(rows, ["none", *columns], title=title, cell=cell)
+            note = f"reads: {target}"
+            rows.append(Row(pictures, original, note, framed=1 + found.layers[0]))
+    held = "target" if KINDS[found.kind].by_target else "original"
+    title = f"{found.kind}: layers that read the target, and CLIP-Score with the {held}"
+    return grid(rows, [first, *columns], title=title, cell=cell)
 
 
 def score_plot(found: Mapping[str, Localization]) -> Image.Image:
     """Score of every window against its first layer, one line for each name; LocoGen's figure 5.
 
-    Dashed: the clean model's score, where it is known. OutputError without matplotlib.
+    Dashed: the clean model's score, where it is known. The chosen window is ringed. OutputError
+    without matplotlib.
     """
-    figure, axes = new_figure(7.0, 3.6)
+    figure, axes = new_figure(7.5, 3.6)
     for number, (name, each) in enumerate(found.items()):
-        colour = f"C{number}"
-        axes.plot(range(len(each.scores)), each.scores, "o-", color=colour, label=name, ms=4)
-        axes.plot(each.layers[0], each.scores[each.layers[0]], "o", color=colour, ms=9, mfc="none")
+        colour, best = f"C{number}", each.layers[0]
+        wanted = "highest" if KINDS[each.kind].sign > 0 else "lowest"
+        axes.plot(each.scores, "o-", color=colour, label=f"{name}\n({wanted} is best)", ms=4)
+        axes.plot(best, each.scores[best], "o", color=colour, ms=11, mfc="none")
         if isinstance(clean := each.info.get("clean"), float):
             axes.axhline(clean, color=colour, ls="--", lw=0.8)
+    axes.plot([], [], "--", color="grey", lw=0.8, label="no window")
     widths = sorted({each.window for each in found.values()})
+    axes.set_xticks(range(max(len(each.scores) for each in found.values())))
     axes.set_xlabel(f"first of {' or '.join(map(str, widths))} layers that read the target")
     axes.set_ylabel("CLIP-Score")
-    axes.legend(frameon=False)
-    return _drawn(figure)
+    axes.legend(frameon=False, loc="center left", bbox_to_anchor=(1.0, 0.5))
+    return drawn(figure)
 
 
 def curve_plot(curves: Mapping[str, Sequence[Point]]) -> Image.Image:
@@ -75,30 +84,29 @@ def curve_plot(curves: Mapping[str, Sequence[Point]]) -> Image.Image:
     axes.set_xlabel("neurons changed")
     axes.set_ylabel("CLIP-Score: style (full), content (dashed)")
     axes.legend(frameon=False)
-    return _drawn(figure)
+    return drawn(figure)
 
 
-def heat_map(traces: Mapping[str, Trace]) -> Image.Image:
-    """Average indirect effects, one map for each name, one colour scale for all.
+def layer_plot(
+    curves: Mapping[str, Sequence[float]], layers: Sequence[int], clean: Mapping[str, float]
+) -> Image.Image:
+    """CLIP-Score against the edited layer, one line for each name; ReFACT's figure 10.
 
-    OutputError without matplotlib.
+    ``clean`` is the unedited model's score, a dot left of the first layer. OutputError without
+    matplotlib.
     """
-    tall = sum(0.32 * len(trace.rows) + 1.1 for trace in traces.values())
-    wide = 2.2 + 0.38 * max(len(trace.columns) for trace in traces.values())
-    figure, axes = new_figure(wide, tall, len(traces))
-    limit = max(float(trace.effects.nan_to_num(0).abs().max()) for trace in traces.values())
-    image = None
-    for place, (name, trace) in zip(_listed(axes), traces.items(), strict=True):
-        image = place.imshow(
-            trace.effects.numpy(), cmap="RdBu", vmin=-limit or -1, vmax=limit or 1, aspect="auto"
-        )
-        place.set_yticks(range(len(trace.rows)), trace.rows)
-        place.set_xticks(range(len(trace.columns)), trace.columns, rotation=90, fontsize=7)
-        place.set_title(
-            f"{name}: corrupted {trace.corrupted:.1f}, clean {trace.clean:.1f}", fontsize=9
-        )
-    figure.colorbar(image, ax=_listed(axes), label="average indirect effect (CLIP-Score)")
-    return _drawn(figure)
+    figure, axes = new_figure(7.0, 3.6)
+    before = min(layers) - 1
+    for number, (name, scores) in enumerate(curves.items()):
+        colour = f"C{number}"
+        axes.plot(layers, scores, "o-", color=colour, ms=4, label=name)
+        axes.plot([before, layers[0]], [clean[name], scores[0]], ":", color=colour, lw=0.8)
+        axes.plot(before, clean[name], "s", color=colour, ms=5, mfc="none")
+    axes.set_xticks([before, *layers], ["none", *map(str, layers)])
+    axes.set_xlabel("edited layer of the text encoder")
+    axes.set_ylabel("CLIP-Score with the target")
+    axes.legend(frameon=False, loc="center left", bbox_to_anchor=(1.0, 0.5))
+    return drawn(figure)
 
 
 def _texts(found: Localization, name: str) -> Sequence[str]:
@@ -120,14 +128,14 @@ def new_figure(wide: float, tall: float, rows: int = 1) -> tuple[Any, Any]:
             "plots need matplotlib, which is not installed: pip install 'overpaint[benchmark]'"
         ) from error
     figure = Figure((wide, tall), layout="constrained")
-    return figure, figure.subplots(rows)
+    axes = figure.subplots(rows)
+    for each in figure.axes:
+        each.spines[["top", "right"]].set_visible(False)
+    return figure, axes
 
 
-def _listed(axes: Any) -> list[Any]:
-    return list(axes) if hasattr(axes, "__len__") else [axes]
-
-
-def _drawn(figure: Any) -> Image.Image:
+def drawn(figure: Any) -> Image.Image:
+    """What is on a matplotlib ``figure``, as an RGB picture."""
     buffer = io.BytesIO()
     figure.savefig(buffer, format="png", dpi=150)
     return Image.open(buffer).convert("RGB")

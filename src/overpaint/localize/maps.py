@@ -1,0 +1,47 @@
+"""Average indirect effects as heat maps."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from PIL import Image
+
+from overpaint.localize.causal_trace import Trace
+from overpaint.localize.figures import drawn, new_figure
+
+SPECIAL = {"<|endoftext|>": "end"}  # how a token is written beside a map
+
+
+def heat_map(traces: Mapping[str, Trace]) -> Image.Image:
+    """Average indirect effects, one map for each name, one colour scale for all.
+
+    OutputError without matplotlib.
+    """
+    tall = sum(0.26 * len(trace.rows) + 0.95 for trace in traces.values())
+    wide = 2.6 + 0.27 * max(len(trace.columns) for trace in traces.values())
+    figure, axes = new_figure(wide, tall, len(traces))
+    places = list(axes) if len(traces) > 1 else [axes]
+    limit = max(float(trace.effects.nan_to_num(0).abs().max()) for trace in traces.values()) or 1.0
+    for place, (name, trace) in zip(places, traces.items(), strict=True):
+        _draw(place, trace, limit)
+        place.set_title(name, fontsize=10, loc="left")
+        ends = f"corrupted {trace.corrupted:.0f}, clean {trace.clean:.0f}"
+        place.set_title(ends, fontsize=8, loc="right", color="grey")
+    bar = figure.colorbar(places[0].images[0], ax=places, fraction=0.05, aspect=12)
+    bar.ax.set_title("effect", fontsize=8)
+    bar.ax.tick_params(labelsize=8)
+    bar.outline.set_visible(False)
+    return drawn(figure)
+
+
+def _draw(place: Any, trace: Trace, limit: float) -> None:
+    place.imshow(trace.effects.numpy(), cmap="RdBu", vmin=-limit, vmax=limit, aspect="auto")
+    rows = [SPECIAL.get(row, row) for row in trace.rows]
+    long = any(len(column) > 2 for column in trace.columns)
+    place.set_yticks(range(len(rows)), rows, fontsize=9)
+    place.set_xticks(
+        range(len(trace.columns)), trace.columns, rotation=90 if long else 0, fontsize=8
+    )
+    place.tick_params(length=0)
+    place.spines[:].set_visible(False)
