@@ -78,3 +78,36 @@ def test_refused_in_one_line(
 ) -> None:
     assert said in one_line(run("localize", *arguments))
     assert list(tmp_path.iterdir()) == []
+
+
+def test_curve_draws_every_style_and_says_its_points(run: Run, tmp_path: Path) -> None:
+    result = run(
+        *("localize", "curve", "zorvan", "pelotti", "--layers", "8,9", "--counts", "5,50"),
+        *("-o", "curve.png", *QUICK, "--json"),
+    )
+    assert result.exit_code == 0, result.output
+    points = json.loads(result.stdout)["points"]
+    assert [(p["style"], p["neurons"]) for p in points] == [
+        (style, n) for style in ("zorvan", "pelotti") for n in (0, 5, 50)
+    ]
+    assert len({p["style score"] for p in points}) > 2
+    assert read_picture(tmp_path / "curve.png").shape[2] > 500
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (("nobody", "--layers", "8"), "no style 'nobody'"),
+        (("zorvan", "--layers", "16"), "layers 0 to 15, got layer 16"),
+        (("zorvan", "--layers", "8,"), "expected layers such as 8"),
+        (("zorvan", "--layers", "8", "--counts", "many"), "expected counts such as 8"),
+        (("zorvan", "--layers", "8", "--counts", "0,5"), "numbers of neurons from 1 to"),
+        (("zorvan", "zorvan", "--layers", "8"), "expected different styles"),
+        (("zorvan", "pelotti", "--layers", "8", *PAIR), "belong to one style"),
+    ],
+)
+def test_curve_refused_in_one_line(
+    run: Run, tmp_path: Path, arguments: tuple[str, ...], said: str
+) -> None:
+    assert said in one_line(run("localize", "curve", *arguments))
+    assert list(tmp_path.iterdir()) == []
