@@ -1,8 +1,11 @@
-"""CLIP as a measure: features of pictures and of prompts in one space."""
+"""CLIP as a measure: features of pictures and of prompts in one space.
+
+A feature depends on its picture or prompt alone, to the last bit: pictures are looked at in
+batches of one fixed size (the last is filled up), prompts one at a time.
+"""
 
 from __future__ import annotations
 
-import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,42 +17,92 @@ from torch.nn import functional
 from overpaint.errors import ModelError, PromptError
 from overpaint.models.load import from_pretrained, silence, toybox_folder
 from overpaint.models.model import Model
+from overpaint.models.preprocess import OPENAI, TOYBOX, Preprocess, read_preprocess
 
-_OPENAI = ((0.48145466, 0.4578275, 0.40821073), (0.26862954, 0.26130258, 0.27577711))
-_TOYBOX = ((0.5, 0.5, 0.5), (0.5, 0.5, 0.5))
+TOGETHER = 8  # pictures in a batch; the arithmetic of a batch of another size differs a little
+
+OPEN_CLIP = "open_clip:"  # how the names of open_clip's models begin
+
+EMBEDDED = {"toybox-judge": "judge", "toybox": "clip"}
+
+JUDGES = {
+    "ViT-bigG/14": "laion/CLIP-ViT-bigG-14-laion2B-39B-b160k",
+    "ViT-G/14": "laion/CLIP-ViT-bigG-14-laion2B-39B-b160k",
+    "ViT-H/14": "laion/CLIP-ViT-H-14-laion2B-s32B-b79K",
+    "ViT-L/14@336px": "openai/clip-vit-large-patch14-336",
+    "ViT-L/14": "openai/clip-vit-large-patch14",
+    "ViT-B/16": "openai/clip-vit-base-patch16",
+    "ViT-B/32": "openai/clip-vit-base-patch32",
+}
+"""CLIPs as papers call them -> where transformers finds them.
+
+ReFACT's "Laion's ViT-G/14" (footnote 4) is the one that LAION published as bigG.
+"""
 
 
 @dataclass(frozen=True, eq=False)
 class Clip:
-    """A joint CLIP with its tokenizer and the statistics its pictures are normalised with.
+    """A joint CLIP with its tokenizer and what is done to pictures before it sees them.
 
-    ``network`` is a ``transformers.CLIPModel``; ``mean``, ``std`` are per colour channel, for
-    pictures in [0, 1]; ``size`` is the side of the square it reads, in pixels; ``name`` is what it
-    was loaded as.
+    ``network`` is a ``transformers.CLIPModel``; ``preprocess`` makes its input of pictures in
+    [0, 1]; ``name`` is what it was loaded as.
     """
 
     network: Any
     tokenizer: Any
-    mean: tuple[float, float, float]
-    std: tuple[float, float, float]
+    preprocess: Preprocess
     name: str = ""
 
     @property
+    def place(self) -> torch.Tensor:
+        """A weight: its device and precision are those of the network."""
+        return self.network.visual_projection.weight
+
+    @property
     def size(self) -> int:
-        """Side of the square picture the network reads."""
-        return self.network.config.vision_config.image_size
+        """Side of the square picture the network reads, in pixels."""
+        return self.preprocess.size
+
+    @property
+    def width(self) -> int:
+        """Length of a feature."""
+        return self.network.visual_projection.weight.shape[0]
+
+    def embed(self, pixels: torch.Tensor) -> torch.Tensor:
+        """Features ``[n, d]``, not yet of length 1, of preprocessed pictures ``[n, 3, S, S]``."""
+        pooled = self.network.vision_model(pixel_values=pixels).pooler_output
+        return self.network.visual_projection(pooled)
+
+    def read(self, prompt: str) -> torch.Tensor:
+        """Feature ``[d]``, not yet of length 1; PromptError when the prompt is too long."""
+        tokens = self.tokenizer([prompt], return_tensors="pt", verbose=False).input_ids
+        limit = self.network.config.text_config.max_position_embeddings
+        if tokens.shape[1] > limit:
+            raise PromptError(
+                f"A prompt has {tokens.shape[1]} tokens, {limit} are the limit of the CLIP; "
+                f"shorten it: {prompt!r}"
+            )
+        states = self.network.text_model(tokens.to(self.place.device)).last_hidden_state
+        return self.network.text_projection(states[0, -1])
 
 
 def load_clip(source: str | Path, *, device: str | torch.device = "cpu") -> Clip:
     """The CLIP called ``source``, in float32.
 
     ``"toybox-judge"`` is the embedded judge, which shares no weights with Toybox; ``"toybox"`` the
-    CLIP whose text tower Toybox uses, as it was before any edit; otherwise a folder or hub name
-    with a CLIPModel and its tokenizer. Pictures are normalised as ``preprocessor_config.json``
-    says, if a folder has one. ModelError when it cannot be loaded.
+    CLIP whose text tower Toybox uses, as it was before any edit; a name in :data:`JUDGES` such as
+    ``"ViT-B/32"``; ``"open_clip:ViT-bigG-14/laion2b_s39b_b160k"`` a model of the package open_clip
+    with the tag of its weights; otherwise a folder or hub name with a CLIPModel and its tokenizer.
+    Pictures are preprocessed as its ``preprocessor_config.json`` says. ModelError when it cannot
+    be loaded.
     """
-    embedded = {"toybox-judge": "judge", "toybox": "clip"}.get(str(source))
-    folder = str(toybox_folder(embedded)) if embedded else str(source)
+    name = str(source)
+    if name.startswith(OPEN_CLIP):
+        from overpaint.models.open_clip import load_open_clip
+
+        return load_open_clip(name.removeprefix(OPEN_CLIP), device)
+    embedded = EMBEDDED.get(name)
+    folder = str(toybox_folder(embedded)) if embedded else JUDGES.get(name, name)
     words = str(toybox_folder("pipeline") / "tokenizer") if embedded else folder
     with silence():
         from transformers import CLIPModel, CLIPTokenizer
@@ -57,8 +110,8 @@ def load_clip(source: str | Path, *, device: str | torch.device = "cpu") -> Clip
         network = from_pretrained(CLIPModel, folder)
         tokenizer = from_pretrained(CLIPTokenizer, words)
     network.to(device=device, dtype=torch.float32).eval().requires_grad_(False)
-    statistics = _statistics(Path(folder), _TOYBOX if embedded else _OPENAI)
-    return Clip(network, tokenizer, *statistics, name=str(source))
+    size = network.config.vision_config.image_size
+    return Clip(network, tokenizer, read_preprocess(folder, size), name)
 
 
 def clip_of(model: Model) -> Clip:
@@ -68,69 +121,36 @@ def clip_of(model: Model) -> Clip:
     """
     if model.clip is None:
         raise ModelError(f"{model.name} was loaded without its CLIP; use load(..., clip=...).")
-    statistics = _TOYBOX if model.name == "toybox" else _OPENAI
-    return Clip(model.clip, model.pipeline.tokenizer, *statistics, name=model.name)
+    mean, std = TOYBOX if model.name == "toybox" else OPENAI
+    preprocess = Preprocess(model.clip.config.vision_config.image_size, mean, std)
+    return Clip(model.clip, model.pipeline.tokenizer, preprocess, model.name)
 
 
 @torch.no_grad()
-def image_features(clip: Clip, images: torch.Tensor, batch: int = 64) -> torch.Tensor:
-    """Unit features ``[n, d]`` of ``images [n, 3, H, W]``, float in [0, 1] (or uint8).
-
-    Pictures of another size are scaled bicubically to the short side, then cropped at the centre.
-    """
-    return torch.cat([see(clip, part) for part in images.split(batch)])
+def image_features(clip: Clip, images: torch.Tensor) -> torch.Tensor:
+    """Unit features ``[n, d]`` of ``images [n, 3, H, W]``, float in [0, 1] (or uint8)."""
+    features = [see(clip, _filled(part))[: len(part)] for part in images.split(TOGETHER)]
+    return torch.cat(features)
 
 
 def see(clip: Clip, images: torch.Tensor) -> torch.Tensor:
     """:func:`image_features` of one batch; gradients flow to float ``images``."""
-    network = clip.network
-    device, dtype = network.visual_projection.weight.device, network.visual_projection.weight.dtype
-    mean, std = (torch.tensor(v, device=device)[:, None, None] for v in (clip.mean, clip.std))
-    images = images.to(device)
-    pixels = images / 255 if images.dtype == torch.uint8 else images.float()
-    pixels = (_fit(pixels, clip.size) - mean) / std
-    pooled = network.vision_model(pixel_values=pixels.to(dtype)).pooler_output
-    return functional.normalize(network.visual_projection(pooled).float(), dim=-1)
+    return functional.normalize(look(clip, images), dim=-1)
+
+
+def look(clip: Clip, images: torch.Tensor) -> torch.Tensor:
+    """The same with the length that the network gives them, which FID measures too: float32."""
+    pixels = clip.preprocess(images.to(clip.place.device))
+    return clip.embed(pixels.to(clip.place.dtype)).float()
 
 
 @torch.no_grad()
-def text_features(clip: Clip, prompts: Sequence[str], batch: int = 256) -> torch.Tensor:
+def text_features(clip: Clip, prompts: Sequence[str]) -> torch.Tensor:
     """Unit features ``[n, d]`` of ``prompts``; PromptError when one is too long to read."""
-    network = clip.network
-    limit = network.config.text_config.max_position_embeddings
-    device = network.text_projection.weight.device
-    features = []
-    for start in range(0, len(prompts), batch):
-        part = list(prompts[start : start + batch])
-        tokens = clip.tokenizer(part, padding=True, return_tensors="pt", verbose=False)
-        if tokens.input_ids.shape[1] > limit:
-            longest = max(part, key=lambda prompt: len(clip.tokenizer(prompt).input_ids))
-            raise PromptError(
-                f"A prompt has {tokens.input_ids.shape[1]} tokens, {limit} are the limit of the "
-                f"CLIP; shorten it: {longest!r}"
-            )
-        states = network.text_model(tokens.input_ids.to(device)).last_hidden_state
-        ends = tokens.attention_mask.sum(1) - 1
-        features.append(network.text_projection(states[torch.arange(len(part)), ends]))
-    return functional.normalize(torch.cat(features).float(), dim=-1)
+    known = {prompt: clip.read(prompt).float() for prompt in dict.fromkeys(prompts)}
+    return functional.normalize(torch.stack([known[prompt] for prompt in prompts]), dim=-1)
 
 
-def _fit(pixels: torch.Tensor, size: int) -> torch.Tensor:
-    """``[n, 3, H, W]`` scaled so that the short side is ``size``, then cropped to a square."""
-    height, width = pixels.shape[-2:]
-    if (height, width) == (size, size):
-        return pixels
-    scale = size / min(height, width)
-    shape = (max(size, round(height * scale)), max(size, round(width * scale)))
-    pixels = functional.interpolate(pixels, shape, mode="bicubic", antialias=True).clamp(0, 1)
-    top, left = (shape[0] - size) // 2, (shape[1] - size) // 2
-    return pixels[..., top : top + size, left : left + size]
-
-
-def _statistics(folder: Path, default: Any) -> Any:
-    """``(mean, std)`` of the preprocessor's settings in ``folder``, or ``default``."""
-    path = folder / "preprocessor_config.json"
-    if not path.is_file():
-        return default
-    settings = json.loads(path.read_text())
-    return tuple(settings["image_mean"]), tuple(settings["image_std"])
+def _filled(images: torch.Tensor) -> torch.Tensor:
+    """``TOGETHER`` pictures: ``images`` and copies of the last."""
+    return torch.cat([images, images[-1:].expand(TOGETHER - len(images), -1, -1, -1)])
