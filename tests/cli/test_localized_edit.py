@@ -50,7 +50,7 @@ def test_plot_tells_lines_of_one_kind_apart(run: Run, tmp_path: Path) -> None:
     ("arguments", "said"),
     [
         ((*LOCOEDIT, "--layers", "16"), "cross-attention layers 0 to 15, got layer 16"),
-        ((*LOCOEDIT, "--layers", "x"), "setting 'layers': expected"),
+        ((*LOCOEDIT, "--layers", "x"), "setting 'layers': expected numbers such as 8,9"),
         ((*LOCOEDIT, "--localization", "missing.json"), "cannot read a localization"),
         ((*LOCOEDIT, "--layers", "3", "--localization", "found.json"), "got 'both'"),
         (("edit", *PAIR, "--localization", "found.json"), "refact takes no localization"),

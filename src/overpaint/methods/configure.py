@@ -15,9 +15,12 @@ from overpaint.errors import EditError
 def configure(method: str, config: type, values: Mapping[str, Any]) -> Any:
     """An instance of the dataclass ``config`` with ``values`` in place of its defaults.
 
-    Values are what was typed: texts are converted to the type of the field. Raises
-    :class:`EditError` for a name the method does not have or a value of another type.
+    Values are what was typed: texts are converted to the type of the field. ``strength`` stands for
+    the fields that say how strongly the method edits, and the word ``auto`` for None, which leaves
+    them to be chosen. Raises :class:`EditError` for a name the method does not have or a value of
+    another type.
     """
+    values = _strength(method, config, values)
     hints = typing.get_type_hints(config)
     known = {field.name: hints[field.name] for field in settable(config)}
     for name in values:
@@ -26,6 +29,20 @@ def configure(method: str, config: type, values: Mapping[str, Any]) -> Any:
                 f"method {method} has no setting {name!r}; it has: {', '.join(known) or 'none'}"
             )
     return config(**{name: converted(name, known[name], v) for name, v in values.items()})
+
+
+def _strength(method: str, config: type, values: Mapping[str, Any]) -> dict[str, Any]:
+    """``values`` with the method's own settings in place of ``strength``."""
+    own = {name: value for name, value in values.items() if name != "strength"}
+    if "strength" not in values:
+        return own
+    fields = getattr(config, "STRENGTH", ())
+    if not fields:
+        raise EditError(f"method {method} has no strength to choose; leave it out")
+    for field in fields:
+        if field in own:
+            raise EditError(f"expected strength or {field}, which it stands for, got both")
+    return own | dict.fromkeys(fields, values["strength"])
 
 
 def settable(config: type) -> list[dataclasses.Field[Any]]:
@@ -56,8 +73,15 @@ def converted(name: str, hint: Any, value: Any) -> Any:
             return _as(option, value)
         except (TypeError, ValueError):
             continue
-    expected = " or ".join(getattr(o, "__name__", str(o)) for o in _options(hint))
+    expected = " or ".join(_called(option) for option in _options(hint))
     raise EditError(f"setting {name!r}: expected {expected}, got {value!r}")
+
+
+def _called(option: Any) -> str:
+    """A type as an error names it."""
+    if _is_texts(option):
+        return "numbers such as 8,9" if int in typing.get_args(option) else "words such as a,b"
+    return getattr(option, "__name__", str(option))
 
 
 def _as(option: Any, value: Any) -> Any:
@@ -67,7 +91,7 @@ def _as(option: Any, value: Any) -> Any:
         parts = [part.strip() for part in value.split(",")] if isinstance(value, str) else value
         return tuple(inner(part) for part in parts if part != "")
     if option is type(None):
-        if value in (None, "none", "None"):
+        if value in (None, "none", "None", "auto"):
             return None
         raise ValueError
     if option is bool:
