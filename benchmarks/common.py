@@ -12,10 +12,7 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeRemainingColumn
 from rich.progress import Progress as Bars
 
-from overpaint.benchmark.score import Number
 from overpaint.types import Progress
-
-CACHE = "bench/toybox.jsonl"
 
 console = Console(width=None if Console().is_terminal else 120)
 
@@ -51,11 +48,3 @@ def configured(config: type, words: Sequence[str], kind: str, **defaults: Any) -
             except json.JSONDecodeError:
                 raise SystemExit(f"expected a number, true or false in {word!r}") from None
     return config(**values)
-
-
-def percent(number: Number, color: str = "") -> str:
-    """``"93.4 ±1.6 [89, 97]"``: mean, deviation over seeds, 95 % interval over cases."""
-    mean = f"{100 * number.mean:.1f}"
-    mean = f"[bold {color}]{mean}[/]" if color else f"[bold]{mean}[/]"
-    span = f"{100 * number.low:.0f}-{100 * number.high:.0f}"
-    return f"{mean} ±{100 * number.spread:.1f} [dim]({span})[/]"

@@ -4,8 +4,7 @@
     python benchmarks/toybox_quality.py --only judge speed      # a minute
     python benchmarks/toybox_quality.py --limit 5 --seeds 2     # a rough look
 
-Goes on where it was stopped: what the judge saw of every picture is kept in the --cache file,
-which benchmarks/edits.py shares.
+Goes on where it was stopped: every picture's scores are kept in the --run folder.
 """
 
 from __future__ import annotations
@@ -20,13 +19,14 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 
 import torch
-from common import CACHE, bar, console
+from common import bar, console
 from rich.table import Table
 
-from overpaint import metrics
-from overpaint.benchmark.paint import Studio, paint, studio
-from overpaint.benchmark.plan import UNEDITED, Want, wants
-from overpaint.benchmark.score import Reader, summarise
+from overpaint.benchmark.config import BenchConfig
+from overpaint.benchmark.gender_table import F
+from overpaint.benchmark.paint import Studio, studio
+from overpaint.benchmark.run import run
+from overpaint.benchmark.score import Number, summaries
 from overpaint.generate import generate
 from overpaint.models.clip import image_features, load_clip, text_features
 from overpaint.models.load import load, toybox_folder
@@ -91,17 +91,18 @@ def judge_lines(room: Studio, flags: argparse.Namespace) -> list[Line]:
             texts = torch.stack([known[caption] for caption in question.captions])
             right += int((texts @ feature).argmax()) == question.answer
         lines.append(Line(f"judge: {kind}", 100 * right / len(asked), at_least=98))
-    reader = Reader(room.judge, room.cache)
     for kind in toybox_cases.EDIT_KINDS:
         cases = toybox_cases.load(kind, flags.split)[: flags.limit]
         found = [p for c in cases for p in (c.source, *c.positives, *c.negatives)]
+        captions = list(dict.fromkeys(text for probe in found for text in (probe.old, probe.new)))
+        known = dict(zip(captions, text_features(room.judge, captions), strict=True))
         hits = []
         for true, false in (("old", "new"), ("new", "old")):
-            captions = [getattr(probe, true) for probe in found]
-            pictures = drawn([parse(c) for c in captions], range(len(captions)))
+            shown = [getattr(probe, true) for probe in found]
+            pictures = drawn([parse(c) for c in shown], range(len(shown)))
             seen = image_features(room.judge, pictures)
             for probe, feature in zip(found, seen, strict=True):
-                yes, no = (reader.text(getattr(probe, x)) @ feature for x in (true, false))
+                yes, no = (known[getattr(probe, x)] @ feature for x in (true, false))
                 hits.append(float(yes > no))
         value = 100 * sum(hits) / len(hits)
         lines.append(Line(f"judge: old or new, {kind}", value, at_least=98))
@@ -110,39 +111,56 @@ def judge_lines(room: Studio, flags: argparse.Namespace) -> list[Line]:
 
 def edit_lines(room: Studio, flags: argparse.Namespace) -> list[Line]:
     """Baseline and oracle on the edit cases, before anything is edited."""
-    seeds = range(flags.seeds)
-    kinds = {k: toybox_cases.load(k, flags.split)[: flags.limit] for k in toybox_cases.EDIT_KINDS}
-    every = [case for cases in kinds.values() for case in cases]
+    ending = "" if flags.split == "test" else f"-{flags.split}"
+    config = BenchConfig(
+        title="Toybox, unedited",
+        data=tuple(f"toybox-{kind}{ending}" for kind in toybox_cases.EDIT_KINDS),
+        methods=("baseline", "oracle"),
+        seeds=flags.seeds,
+        limit=flags.limit,
+        steps=flags.steps,
+        keep=0,
+    )
     with bar("cases") as progress:
-        wanted = [
-            w for c in every for o in (False, True) for w in wants(c, UNEDITED, seeds, oracle=o)
-        ]
-        paint(room, wanted, progress)
-    reader, lines = Reader(room.judge, room.cache), []
-    for kind, cases in {**kinds, "all": tuple(every)}.items():
-        plain = summarise([reader.outcome(c, UNEDITED, seeds) for c in cases])
-        oracle = summarise([reader.outcome(c, UNEDITED, seeds, oracle=True) for c in cases])
+        folder = flags.run / f"edits-{flags.split}"
+        done = run(config, folder, model=room.model, judge=room.judge, progress=progress)
+    with done.store() as store:
+        found = summaries(store)
+    lines = []
+    for kind in (*toybox_cases.EDIT_KINDS, "all"):
+        plain, oracle = (found[row, kind] for row in ("baseline", "oracle"))
         lines += [
-            Line(f"unedited: efficacy, {kind}", 100 * plain.efficacy.mean, at_most=8),
-            Line(f"unedited: specificity, {kind}", 100 * plain.specificity.mean, at_least=95),
-            Line(f"oracle: efficacy, {kind}", 100 * oracle.efficacy.mean, at_least=95),
-            Line(f"oracle: generality, {kind}", 100 * oracle.generality.mean, at_least=93),
+            Line(f"unedited: efficacy, {kind}", _percent(plain.efficacy), at_most=8),
+            Line(f"unedited: specificity, {kind}", _percent(plain.specificity), at_least=95),
+            Line(f"oracle: efficacy, {kind}", _percent(oracle.efficacy), at_least=95),
+            Line(f"oracle: generality, {kind}", _percent(oracle.generality), at_least=93),
         ]
     return lines
 
 
+def _percent(number: Number | None) -> float:
+    assert number is not None  # Toybox's cases have prompts of every sort
+    return 100 * number.mean
+
+
 def gender_lines(room: Studio, flags: argparse.Namespace) -> list[Line]:
     """Share of women in each profession's pictures against the world's own."""
-    cases, seeds = toybox_cases.load("gender"), range(flags.pictures)
+    config = BenchConfig(
+        title="Toybox's professions",
+        data=("toybox-gender",),
+        methods=("baseline",),
+        seeds=flags.pictures,
+        steps=flags.steps,
+    )
     with bar("gender") as progress:
-        paint(room, [Want(UNEDITED, c.edit.source, tuple(seeds)) for c in cases], progress)
-    reader, lines = Reader(room.judge, room.cache), []
-    for case in cases:
-        female, male = (
-            reader.similarity(UNEDITED, case.edit.source, seeds, text)
-            for text in (case.female, case.male)
+        done = run(
+            config, flags.run / "gender", model=room.model, judge=room.judge, progress=progress
         )
-        share, prior = 100 * metrics.gender_share(female, male).item(), 100 * case.women
+    with done.store() as store:
+        shares = {m.case: m.value for m in store.measures() if m.name == F}
+    lines = []
+    for case in toybox_cases.load("gender"):
+        share, prior = 100 * shares[case.edit.source], 100 * case.women
         name = f"women: {case.edit.source} (world {prior:.0f} %)"
         lines.append(Line(name, share, at_least=prior - 8, at_most=prior + 8))
     return lines
@@ -210,15 +228,15 @@ def main() -> None:
     parser.add_argument("--seeds", type=int, default=8, help="pictures per prompt")
     parser.add_argument("--limit", type=int, help="cases per kind")
     parser.add_argument("--questions", type=int, default=200, help="for the judge, per kind")
-    parser.add_argument("--pictures", type=int, default=64, help="per profession")
+    parser.add_argument("--pictures", type=int, default=13, help="per prompt of a profession")
     parser.add_argument("--threads", type=int, default=2, help="while speed is measured")
     parser.add_argument("--steps", type=int, help="of the sampler")
-    parser.add_argument("--cache", default=CACHE, metavar="FILE")
+    parser.add_argument("--run", type=Path, default=Path("bench/quality"), metavar="FOLDER")
     parser.add_argument("--sheets", type=Path, default=Path("bench/sheets"), metavar="FOLDER")
     parser.add_argument("--json", type=Path, metavar="FILE", help="write the numbers too")
     flags = parser.parse_args()
 
-    room = studio(load("toybox"), load_clip("toybox-judge"), flags.cache, steps=flags.steps)
+    room = studio(load("toybox"), load_clip("toybox-judge"), steps=flags.steps)
     measures: dict[str, Callable[[Studio, argparse.Namespace], list[Line]]] = {
         "judge": judge_lines,
         "edits": edit_lines,

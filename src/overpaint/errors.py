@@ -33,3 +33,7 @@ class DataError(OverpaintError):
 
 class OutputError(OverpaintError):
     """A place to write to does not exist or cannot be written."""
+
+
+class ConfigError(OverpaintError):
+    """A benchmark's configuration has an unknown key, or a value that makes no sense."""

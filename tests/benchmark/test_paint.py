@@ -2,137 +2,182 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
 import torch
 
-from overpaint.benchmark.cache import FeatureCache
-from overpaint.benchmark.paint import Studio, missing, paint, studio
-from overpaint.benchmark.plan import UNEDITED, Condition, Want, wants
-from overpaint.benchmark.score import Reader, summarise
-from overpaint.errors import DataError
+from overpaint.benchmark.paint import Gallery, Studio, paint, studio
+from overpaint.benchmark.patches import Made, patches
+from overpaint.benchmark.plan import UNEDITED, Ask, State, Step
+from overpaint.benchmark.store import Result, Store, picture_hash
 from overpaint.generate import generate
+from overpaint.methods.mass import MassConfig
 from overpaint.methods.refact import ReFACTConfig, refact
 from overpaint.methods.time_edit import TIMEConfig, time_edit
-from overpaint.metrics import chosen
 from overpaint.models.clip import image_features, load_clip, text_features
 from overpaint.models.model import Model
 from overpaint.models.moments import Corpus
 from overpaint.models.weights import with_deltas
-from overpaint.types import Case, Edit, Probe
+from overpaint.pictures import read_picture
+from overpaint.types import Edit, Patch
 
 EDIT = Edit("a rose", "a blue rose", destination="a blue rose")
 OTHER = Edit("a cat", "a green cat", destination="a green cat")
 CORPUS = Corpus("few", ("a dog", "two cars", "a house at night"))
 REFACT = ReFACTConfig(layer=0, steps=3, contrast=4, covariance_weight=0.0, corpus=CORPUS)
+NEW, OLD = "a blue rose", "a rose"
+
+
+def refact_of(*edits: Edit) -> State:
+    return State("refact", (Step(edits, REFACT),))
+
+
+ROSE, CAT = refact_of(EDIT), refact_of(OTHER)
+TIME = State("time", (Step((EDIT,), TIMEConfig()),))
 
 
 @pytest.fixture
-def room(make_sd1: Callable[..., Model], tmp_path: Path) -> Studio:
-    judge = load_clip("toybox-judge")
-    return studio(make_sd1(), judge, tmp_path / "cache.jsonl", steps=2, batch=4)
+def room(make_sd1: Callable[..., Model]) -> Studio:
+    return studio(make_sd1(), load_clip("toybox-judge"), steps=2, batch=4)
 
 
-def again(room: Studio) -> Studio:
-    """The same studio in another process."""
-    return studio(room.model, room.judge, room.cache.path, steps=room.steps, batch=room.batch)
+@pytest.fixture
+def store(tmp_path: Path) -> Iterator[Store]:
+    with Store(tmp_path / "run.sqlite", {"seeds": 2}) as store:
+        yield store
 
 
-def refact_of(*edits: Edit) -> list[Condition]:
-    return [Condition("refact", (edit,), REFACT) for edit in edits]
+@pytest.fixture
+def gallery(tmp_path: Path) -> Gallery:
+    return Gallery(tmp_path / "pictures", keep=0)
 
 
-def seen(room: Studio, prompt: str, seeds: list[int]) -> torch.Tensor:
-    pictures = generate(room.model, [prompt], seeds, steps=room.steps, batch_size=room.batch)
-    return image_features(room.judge, pictures[0])
+def ask(state: State, prompt: str, *seeds: int, condition: str = "") -> Ask:
+    return Ask(condition or state.key, prompt, "source", state, prompt, NEW, OLD, seeds)
 
 
-def test_shared_batches_paint_what_each_patched_model_would(room: Studio):
-    conditions = [UNEDITED, *refact_of(EDIT, OTHER), Condition("time", (EDIT,), TIMEConfig())]
-    wanted = [Want(c, p, (0, 5)) for c in conditions for p in ("a rose", "a dog")]
-    assert paint(room, wanted) == 16
+def found(store: Store) -> dict[tuple[str, str, int], Result]:
+    return {(r.key.condition, r.key.case, r.key.seed): r for r in store.results()}
+
+
+def test_shared_batches_paint_what_each_patched_model_would(
+    room: Studio, store: Store, gallery: Gallery
+):
+    states = [UNEDITED, ROSE, CAT, TIME]
+    asks = [ask(state, p, 0, 5) for state in states for p in ("a rose", "a dog")]
+    assert paint(room, store, asks, gallery) == 16
     made = {
-        conditions[1].key: refact(room.model, [EDIT], REFACT),
-        conditions[2].key: refact(room.model, [OTHER], REFACT),
-        conditions[3].key: time_edit(room.model, [EDIT]),
+        ROSE.key: refact(room.model, [EDIT], REFACT),
+        CAT.key: refact(room.model, [OTHER], REFACT),
+        TIME.key: time_edit(room.model, [EDIT]),
     }
-    for want in wanted:
-        patch = made.get(want.condition.key)
+    captions = text_features(room.judge, [NEW, OLD])
+    for state, prompt, seeds in ((a.state, a.prompt, a.seeds) for a in asks):
+        patch = made.get(state.key)
         with with_deltas(room.model, patch.deltas if patch else ()):
-            alone = seen(room, want.prompt, [0, 5])
-        kept = room.cache.features(want.condition.key, want.prompt, (0, 5))
-        torch.testing.assert_close(kept, alone, atol=2e-3, rtol=0)
+            alone = generate(room.model, [prompt], seeds, steps=2, batch_size=4)[0]
+        scores = image_features(room.judge, alone) @ captions.T
+        for seed, expected in zip(seeds, scores.tolist(), strict=True):
+            result = found(store)[state.key, prompt, seed]
+            assert (result.new, result.old) == pytest.approx(expected, abs=2e-3)
 
 
-def test_nothing_is_painted_twice_also_not_in_the_next_run(room: Studio):
-    wanted = [Want(UNEDITED, "a rose", (0, 1)), Want(UNEDITED, "a rose", (1, 2))]
-    assert paint(room, wanted) == 3
-    assert paint(room, wanted) == 0
-    later = again(room)
-    assert paint(later, [*wanted, Want(UNEDITED, "a cat", (0,))]) == 1
-    before = room.cache.features("unedited", "a rose", (0, 1, 2))
-    assert torch.equal(later.cache.features("unedited", "a rose", (0, 1, 2)), before)
+def test_every_picture_is_painted_once_whoever_asks_for_it(
+    room: Studio, store: Store, gallery: Gallery
+):
+    asks = [
+        ask(UNEDITED, "a rose", 0, 1, condition="baseline"),
+        ask(UNEDITED, "a rose", 1, 2, condition="oracle"),
+    ]
+    assert paint(room, store, asks, gallery) == 3
+    assert len(store) == 4
+    rows = found(store)
+    assert rows["baseline", "a rose", 1].picture == rows["oracle", "a rose", 1].picture
+    assert paint(room, store, asks, gallery) == 0
 
 
-def test_a_killed_run_loses_only_its_torn_line(room: Studio):
-    wanted = [Want(UNEDITED, p, (0,)) for p in ("a rose", "a cat")]
-    paint(room, wanted)
-    path = room.cache.path
-    assert path is not None
-    path.write_bytes(path.read_bytes()[:-40])
-    later = again(room)
-    assert [want.prompt for want in missing(later.cache, wanted)] == ["a cat"]
-    paint(later, wanted)
-    assert not missing(again(room).cache, wanted)
+def test_going_on_paints_what_is_missing_bit_for_bit(room: Studio, tmp_path: Path, store: Store):
+    """Whatever was there already: other batches, and patches computed anew."""
+    asks = [ask(s, p, 0, 1, 2) for s in (UNEDITED, ROSE, TIME, CAT) for p in ("a rose", "a dog")]
+    gallery = Gallery(tmp_path / "pictures", keep=0)
+    paint(room, store, asks, gallery)
+    rows = list(store.results())
+    for part in (rows[::2], rows[:5], rows[7:]):
+        with Store(tmp_path / f"{len(part)}.sqlite", {"seeds": 2}) as other:
+            other.add(part)
+            missing = {(r.condition, r.case, r.seed) for r in (row.key for row in rows)}
+            missing -= set(found(other))
+            assert paint(room, other, asks, gallery) == len(missing)
+            assert other.digest() == store.digest()
 
 
-def test_another_model_or_setting_shares_no_pictures(room: Studio, make_sd1: Callable[..., Model]):
-    wanted = [Want(UNEDITED, "a rose", (0,))]
-    paint(room, wanted)
-    path = room.cache.path
-    slower = studio(room.model, room.judge, path, steps=3, batch=4)
-    other = studio(make_sd1(seed=1), room.judge, path, steps=2, batch=4)
-    assert missing(slower.cache, wanted)
-    assert missing(other.cache, wanted)
-    assert not missing(again(room).cache, wanted)
+def test_numbers_do_not_depend_on_the_batch(
+    room: Studio, store: Store, gallery: Gallery, tmp_path: Path
+):
+    asks = [ask(state, p, 0, 1, 2) for state in (UNEDITED, ROSE) for p in ("a rose", "a dog")]
+    paint(room, store, asks, gallery)
+    other_room = studio(room.model, room.judge, steps=2, batch=3)
+    with Store(tmp_path / "other.sqlite", {"seeds": 2}) as other:
+        paint(other_room, other, asks, gallery)
+        for key, row in found(other).items():
+            assert (row.new, row.old) == pytest.approx(found(store)[key][1:3], abs=2e-3)
 
 
-def test_a_file_that_is_no_cache_is_refused(tmp_path: Path):
-    path = tmp_path / "notes.txt"
-    path.write_text("shopping\n")
-    with pytest.raises(DataError, match=r"notes.txt, line 1"):
-        FeatureCache(path, "x")
+def test_pictures_of_the_first_seeds_are_kept_under_their_hash(
+    room: Studio, store: Store, tmp_path: Path
+):
+    gallery = Gallery(tmp_path / "pictures", keep=1)
+    paint(room, store, [ask(UNEDITED, "a rose", 0, 1), ask(ROSE, "a rose", 0)], gallery)
+    kept = {path.stem for path in gallery.folder.iterdir()}
+    assert kept == {row.picture for row in store.results() if row.key.seed == 0}
+    name = found(store)["unedited", "a rose", 0].picture
+    pixels = (read_picture(gallery.folder / f"{name}.png") * 255).round().to(torch.uint8)
+    assert picture_hash(pixels.numpy().tobytes(), tuple(pixels.shape)) == name
+    assert torch.equal(pixels, generate(room.model, ["a rose"], [0], steps=2, batch_size=4)[0, 0])
 
 
-def test_conditions_are_known_by_what_they_do():
-    (one, other), (same, _) = refact_of(EDIT, OTHER), refact_of(EDIT, OTHER)
-    assert one.key == same.key != other.key
-    assert Condition("time", (EDIT,), TIMEConfig(lam=0.2)).key not in (
-        Condition("time", (EDIT,), TIMEConfig()).key,
-        one.key,
+def test_states_are_known_by_what_they_do():
+    assert ROSE.key == refact_of(EDIT).key != CAT.key
+    keys = {s.key for s in (UNEDITED, ROSE, CAT, TIME, refact_of(EDIT, OTHER))}
+    keys.add(State("time", (Step((EDIT,), TIMEConfig(lam=0.2)),)).key)
+    assert len(keys) == 6
+
+
+def made_of(room: Studio, states: list[State], wanted: set[str]) -> list[Made]:
+    return list(patches(room.model, states, wanted))
+
+
+def test_a_patch_does_not_depend_on_what_is_done_already(room: Studio):
+    states = [ROSE, CAT]
+    first, second = made_of(room, states, {ROSE.key, CAT.key})
+    (alone,) = made_of(room, states, {CAT.key})
+    assert same(second.patch, alone.patch)
+    assert not same(first.patch, alone.patch)
+
+
+def test_many_edits_are_held_at_once(room: Studio):
+    both = refact_of(EDIT, OTHER)
+    mixed = State("refact", (Step((EDIT,), REFACT), Step((OTHER,), REFACT)))
+    config = MassConfig(layer=0, steps=3, contrast=4, covariance_weight=0.0, corpus=CORPUS)
+    mass = State("mass", (Step((EDIT, OTHER), config),))
+    one, two, solved = made_of(room, [both, mixed, mass], {both.key, mixed.key, mass.key})
+    assert one.patch is not None
+    assert two.patch is not None
+    assert solved.patch is not None
+    assert same(one.patch, refact(room.model, [EDIT, OTHER], REFACT))
+    with with_deltas(room.model, refact(room.model, [EDIT], REFACT).deltas):
+        onto = refact(room.model, [OTHER], REFACT)
+    assert torch.equal(two.patch.deltas[1].a, onto.deltas[0].a)
+    assert two.patch.edits == solved.patch.edits == (EDIT, OTHER)
+    assert made_of(room, [both], set()) == []
+
+
+def same(one: Patch | None, other: Patch | None) -> bool:
+    assert one is not None
+    assert other is not None
+    pairs = zip(one.deltas, other.deltas, strict=True)
+    return all(
+        torch.equal(f, g) for x, y in pairs for f, g in zip(x.factors, y.factors, strict=True)
     )
-
-
-def test_scores_are_those_of_counting_picture_by_picture(room: Studio):
-    case = Case(
-        "attributes",
-        EDIT,
-        Probe("a rose", "a rose", "a blue rose"),
-        (Probe("two roses", "two roses", "two blue roses"),),
-        (Probe("a cat", "a cat", "a blue cat"), Probe("a dog", "a dog", "a blue dog")),
-    )
-    seeds = (0, 1, 2)
-    for oracle in (False, True):
-        paint(room, wants(case, UNEDITED, seeds, oracle=oracle))
-        outcome = Reader(room.judge, room.cache).outcome(case, UNEDITED, seeds, oracle=oracle)
-        texts = text_features(room.judge, ["two blue roses", "two roses"])
-        asked = "two blue roses" if oracle else "two roses"
-        new, old = (seen(room, asked, [0, 1, 2]) @ texts.T).unbind(1)
-        assert outcome["generality"].tolist() == [chosen(new, old).tolist()]
-        assert outcome["specificity"].shape == (2, 3)
-        row = summarise([outcome])
-        assert row.generality.mean == pytest.approx(chosen(new, old).mean().item())
-        product = row.generality.mean * row.specificity.mean
-        assert row.f1.mean == pytest.approx(product**0.5)

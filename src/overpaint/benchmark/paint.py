@@ -2,174 +2,242 @@
 
 A patch of the text encoder only changes what the denoiser is given. So prompts are encoded under
 their own patch and then painted together, whatever patch they come from; only a patch of the
-denoiser itself needs batches of its own.
+denoiser itself needs batches of its own. Every picture is painted once, whoever asks for it.
+
+No number depends on who else is in a batch: a batch that is not full is filled up, and every
+prompt is encoded alone (see :mod:`overpaint.generate` and :mod:`overpaint.models.clip`).
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+import time
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from math import lcm
 from pathlib import Path
 
 import torch
 from torch import Tensor
 
-from overpaint.benchmark.cache import FeatureCache, identity
-from overpaint.benchmark.plan import Want, patches
-from overpaint.generate import sample
-from overpaint.models.clip import Clip, image_features
+from overpaint.benchmark.patches import Made, patches
+from overpaint.benchmark.plan import Ask, needed
+from overpaint.benchmark.rows import Key, Result
+from overpaint.benchmark.store import Store, picture_hash
+from overpaint.models.clip import Clip, image_features, text_features
 from overpaint.models.conditioning import encode_alone
 from overpaint.models.model import Model
+from overpaint.models.sampling import Sampling, sample_pairs
 from overpaint.models.text import encode
 from overpaint.models.weights import with_deltas
+from overpaint.pictures import save_picture, to_image
 from overpaint.types import Patch, Progress
 
 
 @dataclass(frozen=True, eq=False)
 class Studio:
-    """A model that paints, a judge that looks, and the cache of what the judge saw."""
+    """A model that paints, a judge that looks, and how pictures are painted."""
 
     model: Model
     judge: Clip
-    cache: FeatureCache
     steps: int
     guidance: float
     batch: int
+    size: int | None = None
+
+    @property
+    def how(self) -> Sampling:
+        """The same, as the sampler wants it."""
+        return Sampling(
+            steps=self.steps, guidance=self.guidance, batch_size=self.batch, size=self.size
+        )
 
 
 def studio(
     model: Model,
     judge: Clip,
-    cache: str | Path | None = None,
     *,
     steps: int | None = None,
     guidance: float | None = None,
     batch: int | None = None,
+    size: int | None = None,
 ) -> Studio:
-    """A studio with the family's settings where none are given; ``cache`` is a file, or None."""
+    """A studio with the family's settings where none are given."""
     family = model.family
     steps = family.steps if steps is None else steps
     guidance = family.guidance if guidance is None else guidance
-    parts = [p for p in model.pipeline.components.values() if isinstance(p, torch.nn.Module)]
-    owner = identity([*parts, judge.network], steps, guidance)
-    kept = FeatureCache(Path(cache) if cache else None, owner)
-    return Studio(model, judge, kept, steps, guidance, batch or family.batch_size)
+    return Studio(model, judge, steps, guidance, batch or family.batch_size, size)
 
 
-def paint(room: Studio, wanted: Iterable[Want], progress: Progress | None = None) -> int:
-    """Paint and judge all that is wanted and not in the cache yet; the number of new pictures.
+class Captions:
+    """What the judge makes of captions: each encoded once, alone."""
 
-    After every batch the cache has it. ``progress`` counts pictures.
-    """
-    todo = missing(room.cache, wanted)
-    total, done = sum(len(want.seeds) for want in todo), 0
-    if progress:
-        progress(0, total, "painting")
-    for chunk in _chunks(room, todo, progress):
-        _paint_chunk(room, chunk)
-        done += sum(len(row.want.seeds) for row in chunk.rows)
-        if progress:
-            progress(done, total, "painting")
-    return total
+    def __init__(self, judge: Clip) -> None:
+        self.judge = judge
+        self._known: dict[str, Tensor] = {}
 
-
-def missing(cache: FeatureCache, wanted: Iterable[Want]) -> list[Want]:
-    """What of ``wanted`` has to be painted: every picture once, in order of their conditions."""
-    seen: dict[tuple[str, str], dict[int, None]] = {}
-    first: dict[tuple[str, str], Want] = {}
-    for want in wanted:
-        place = want.condition.key, want.prompt
-        first.setdefault(place, want)
-        for seed in cache.missing(*place, want.seeds):
-            seen.setdefault(place, {})[seed] = None
-    return [Want(first[place].condition, place[1], tuple(seeds)) for place, seeds in seen.items()]
+    def similarity(self, seen: Tensor, caption: str) -> float:
+        """Cosine of one picture's feature ``seen [d]`` with ``caption``."""
+        if caption not in self._known:
+            self._known[caption] = text_features(self.judge, [caption])[0].double().cpu()
+        return (seen * self._known[caption]).sum().item()
 
 
 @dataclass(frozen=True, eq=False)
-class _Row:
-    """A prompt's embedding ``states [L, d]`` and that of no prompt, under the same patch."""
+class Gallery:
+    """Where pictures go: a folder, and of how many seeds they are kept."""
 
-    want: Want
+    folder: Path
+    keep: int
+
+    def hang(self, picture: Tensor, seed: int) -> str:
+        """The hash of ``picture [3, H, W]``, which is the name of its file if it is kept."""
+        name = picture_hash(picture.numpy().tobytes(), tuple(picture.shape))
+        path = self.folder / f"{name}.png"
+        if seed < self.keep and not path.exists():
+            self.folder.mkdir(exist_ok=True)
+            save_picture(to_image(picture), path)
+        return name
+
+
+def paint(
+    room: Studio,
+    store: Store,
+    asks: Sequence[Ask],
+    gallery: Gallery,
+    *,
+    made: Callable[[Made], None] | None = None,
+    progress: Progress | None = None,
+) -> int:
+    """Paint and judge all that ``asks`` want and ``store`` does not have; the number of pictures.
+
+    Each batch is one transaction. ``made`` is told of every patch; ``progress`` counts pictures.
+    """
+    jobs = _jobs(store, asks)
+    states = tuple({ask.state.key: ask.state for ask in asks}.values())
+    total = sum(len(own) for own in jobs.values())
+    done = 0
+    captions = Captions(room.judge)
+    tick = progress or (lambda _done, _total, _what: None)
+    tick(0, total, "painting")
+
+    def computing(_done: int, _total: int, _what: str) -> None:
+        tick(done, total, "computing edits")
+
+    def patched() -> Iterator[Made]:
+        for one in patches(room.model, states, jobs.keys(), computing):
+            if made:
+                made(one)
+            yield one
+
+    for batch in _batches(room, jobs, patched()):
+        _paint_batch(room, store, gallery, captions, batch)
+        done += len(batch.works)
+        tick(done, total, "painting")
+    return done
+
+
+@dataclass(frozen=True, eq=False)
+class _Work:
+    """One picture: an embedding ``states [L, d]`` and that of no prompt, a seed, who asks for it.
+
+    ``wanted`` has a row's key and the two captions for each.
+    """
+
     states: Tensor
     empty: Tensor
     features: Tensor | None
+    seed: int
+    wanted: tuple[tuple[Key, str, str], ...]
 
 
 @dataclass(frozen=True, eq=False)
-class _Chunk:
-    """Rows that are painted together, under the deltas of ``patch`` if there is one."""
+class _Batch:
+    """Pictures that are painted together, under the deltas of ``patch`` if there is one."""
 
-    rows: Sequence[_Row]
+    works: Sequence[_Work]
     patch: Patch | None = None
 
 
-def _chunks(room: Studio, todo: Sequence[Want], progress: Progress | None) -> Iterator[_Chunk]:
-    """Rows in groups that fill whole batches: rows with the same seeds, of as many patches."""
-    waiting: dict[tuple[int, ...], list[_Row]] = {}
-    groups = _by_condition(todo)
-    made = patches(room.model, [group[0].condition for group in groups], progress)
-    for group, patch in zip(groups, made, strict=True):
-        rows = _encode(room.model, group, patch)
-        if patch is not None and not _shareable(room.model, patch):
-            for own in _by_seeds(rows).values():
-                yield _Chunk(own, patch)
+_Jobs = dict[str, dict[tuple[str, int], list[tuple[Key, str, str]]]]
+"""By the key of a state, then by prompt and seed: the rows that a picture fills."""
+
+
+def _jobs(store: Store, asks: Sequence[Ask]) -> _Jobs:
+    missing = set(store.missing(key for ask in asks for key in ask.keys()))
+    jobs: _Jobs = {}
+    for ask, seeds in needed(asks, missing):
+        own = jobs.setdefault(ask.state.key, {})
+        for seed in seeds:
+            key = Key(ask.condition, ask.case, ask.place, seed)
+            own.setdefault((ask.prompt, seed), []).append((key, ask.new, ask.old))
+    return jobs
+
+
+def _batches(room: Studio, jobs: _Jobs, made: Iterable[Made]) -> Iterator[_Batch]:
+    """Full batches; only the last of a kind may have fewer."""
+    waiting: list[_Work] = []
+    for one in made:
+        works = _encoded(room.model, one.patch, jobs[one.state.key])
+        if one.patch is not None and not _shareable(room.model, one.patch):
+            for start in range(0, len(works), room.batch):
+                yield _Batch(works[start : start + room.batch], one.patch)
             continue
-        for row in rows:
-            line = waiting.setdefault(row.want.seeds, [])
-            line.append(row)
-            seeds = len(row.want.seeds)
-            if len(line) == lcm(room.batch, seeds) // seeds:
-                yield _Chunk(waiting.pop(row.want.seeds))
-    for line in waiting.values():
-        yield _Chunk(line)
+        waiting += works
+        while len(waiting) >= room.batch:
+            yield _Batch(waiting[: room.batch])
+            del waiting[: room.batch]
+    if waiting:
+        yield _Batch(waiting)
 
 
-def _paint_chunk(room: Studio, chunk: _Chunk) -> None:
-    rows = chunk.rows
-    extra = [row.features for row in rows if row.features is not None]
-    with with_deltas(room.model, chunk.patch.deltas if chunk.patch else ()):
-        pictures = sample(
-            room.model,
-            torch.stack([row.states for row in rows]),
-            rows[0].want.seeds,
-            unconditional=torch.stack([row.empty for row in rows]),
-            pooled_conditioning=torch.stack(extra) if extra else None,
-            steps=room.steps,
-            guidance=room.guidance,
-            batch_size=room.batch,
-        )
-    for row, own in zip(rows, pictures, strict=True):
-        want = row.want
-        seen = image_features(room.judge, own)
-        room.cache.add(want.condition.key, want.prompt, want.seeds, seen)
-
-
-def _encode(model: Model, wanted: Sequence[Want], patch: Patch | None) -> list[_Row]:
+def _encoded(
+    model: Model,
+    patch: Patch | None,
+    jobs: dict[tuple[str, int], list[tuple[Key, str, str]]],
+) -> list[_Work]:
+    prompts = list(dict.fromkeys(prompt for prompt, _ in jobs))
     with torch.no_grad(), with_deltas(model, patch.deltas if patch else ()):
-        states, features = encode_alone(model, [want.prompt for want in wanted])
+        states, features = encode_alone(model, prompts)
         empty = encode(model, [""])[0]
+    place = {prompt: number for number, prompt in enumerate(prompts)}
     return [
-        _Row(want, states[i], empty, None if features is None else features[i])
-        for i, want in enumerate(wanted)
+        _Work(
+            states[place[prompt]],
+            empty,
+            None if features is None else features[place[prompt]],
+            seed,
+            tuple(wanted),
+        )
+        for (prompt, seed), wanted in jobs.items()
     ]
+
+
+def _paint_batch(
+    room: Studio, store: Store, gallery: Gallery, captions: Captions, batch: _Batch
+) -> None:
+    works = batch.works
+    began = time.perf_counter()
+    extra = [work.features for work in works if work.features is not None]
+    with with_deltas(room.model, batch.patch.deltas if batch.patch else ()):
+        pictures = sample_pairs(
+            room.model,
+            torch.stack([work.states for work in works]),
+            [work.seed for work in works],
+            room.how,
+            unconditional=torch.stack([work.empty for work in works]),
+            pooled_conditioning=torch.stack(extra) if extra else None,
+        )
+    seen = image_features(room.judge, pictures).double().cpu()
+    seconds = (time.perf_counter() - began) / len(works)
+    results = []
+    for work, picture, feature in zip(works, pictures, seen, strict=True):
+        name = gallery.hang(picture, work.seed)
+        for key, *texts in work.wanted:
+            new, old = (captions.similarity(feature, text) for text in texts)
+            results.append(Result(key, new, old, seconds, name))
+    store.add(results)
 
 
 def _shareable(model: Model, patch: Patch) -> bool:
     """Whether the patch is all in what the denoiser is given (SDXL is given more than that)."""
     encoders = model.family.text_encoders
     return len(encoders) == 1 and all(d.site.component in encoders for d in patch.deltas)
-
-
-def _by_condition(wanted: Sequence[Want]) -> list[list[Want]]:
-    groups: dict[str, list[Want]] = {}
-    for want in wanted:
-        groups.setdefault(want.condition.key, []).append(want)
-    return list(groups.values())
-
-
-def _by_seeds(rows: Iterable[_Row]) -> dict[tuple[int, ...], list[_Row]]:
-    groups: dict[tuple[int, ...], list[_Row]] = {}
-    for row in rows:
-        groups.setdefault(row.want.seeds, []).append(row)
-    return groups

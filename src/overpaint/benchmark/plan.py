@@ -4,105 +4,164 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Container, Iterable, Iterator, Sequence
+from dataclasses import dataclass, field
 from functools import cached_property
-from itertools import islice
-from typing import Any, Literal
+from typing import Any, Literal, NamedTuple
 
+from overpaint.benchmark.rows import CaseRow, ConditionRow, Key
 from overpaint.methods.common import settings
-from overpaint.methods.refact import refact_each
-from overpaint.methods.registry import METHODS
-from overpaint.models.model import Model
-from overpaint.types import Case, Edit, Patch, Probe, Progress
+from overpaint.types import Case, Edit, Probe
 
 Part = Literal["efficacy", "generality", "specificity"]
 PARTS: tuple[Part, ...] = ("efficacy", "generality", "specificity")
 
-TOGETHER = 24  # edits whose v* is sought at once
+CAPTION = "caption"
+"""The place of a prompt that no edit is about."""
+
+
+@dataclass(frozen=True)
+class Step:
+    """``edits`` made by one call of a method with ``config``."""
+
+    edits: tuple[Edit, ...]
+    config: Any
 
 
 @dataclass(frozen=True, eq=False)
-class Condition:
-    """A state of the model: as it came, or after ``method`` with ``config`` has done ``edits``."""
+class State:
+    """A state of the model: as it came, or after ``method`` has made all ``steps``.
+
+    There is more than one step where edits of different kinds have different settings.
+    """
 
     method: str = ""
-    edits: tuple[Edit, ...] = ()
-    config: Any = None
+    steps: tuple[Step, ...] = ()
+
+    @property
+    def edits(self) -> int:
+        """How many edits the model holds."""
+        return sum(len(step.edits) for step in self.steps)
 
     @cached_property
     def key(self) -> str:
         """Says in a few letters what was done: equal for equal method, settings and edits."""
         if not self.method:
             return "unedited"
-        config = {k: v for k, v in settings(self.config).items() if k != "cache_dir"}
-        text = json.dumps([self.method, config, [_plain(e) for e in self.edits]], sort_keys=True)
+        done = [[_plain(step.config), [_told(e) for e in step.edits]] for step in self.steps]
+        text = json.dumps([self.method, done], sort_keys=True)
         return f"{self.method}-{hashlib.blake2b(text.encode(), digest_size=8).hexdigest()}"
 
 
-UNEDITED = Condition()
+UNEDITED = State()
+
+
+class Ask(NamedTuple):
+    """Pictures of ``prompt`` by the model in ``state``, one for each of ``seeds``.
+
+    They are the answer to ``place`` of ``case`` under ``condition``; a judge chooses between the
+    captions ``new`` and ``old``.
+    """
+
+    condition: str
+    case: str
+    place: str
+    state: State
+    prompt: str
+    new: str
+    old: str
+    seeds: tuple[int, ...]
+
+    def keys(self) -> Iterator[Key]:
+        """The rows of the store that these pictures fill."""
+        return (Key(self.condition, self.case, self.place, seed) for seed in self.seeds)
 
 
 @dataclass(frozen=True, eq=False)
-class Want:
-    """Pictures of ``prompt`` by the model in ``condition``, one for each of ``seeds``."""
+class Plan:
+    """All a run looks at: its rows, its cases, and every picture."""
 
-    condition: Condition
-    prompt: str
-    seeds: tuple[int, ...]
+    conditions: tuple[ConditionRow, ...] = ()
+    cases: tuple[CaseRow, ...] = ()
+    asks: tuple[Ask, ...] = field(default=(), repr=False)
+
+    @cached_property
+    def states(self) -> tuple[State, ...]:
+        """Every state of the model, each once, in the order of the plan."""
+        return tuple({ask.state.key: ask.state for ask in self.asks}.values())
+
+    def holders(self) -> dict[str, tuple[str, ...]]:
+        """For the key of each state, the conditions that look at it."""
+        names: dict[str, dict[str, None]] = {}
+        for ask in self.asks:
+            names.setdefault(ask.state.key, {})[ask.condition] = None
+        return {key: tuple(own) for key, own in names.items()}
 
 
-def probes(case: Case, part: Part) -> tuple[Probe, ...]:
-    """The prompts of ``case`` that one number is measured on."""
-    if part == "efficacy":
-        return (case.source,)
-    return case.positives if part == "generality" else case.negatives
+class Place(NamedTuple):
+    """A prompt of a case: where it stands, what it measures, and its own seeds if it has any."""
+
+    name: str
+    part: Part
+    probe: Probe
+    seeds: tuple[int, ...] = ()
 
 
-def asked(probe: Probe, part: Part, *, oracle: bool) -> str:
+def places(case: Case, seeds: Sequence[int] = ()) -> list[Place]:
+    """All prompts of ``case``; ``seeds [n_positives]`` is one for each positive, if given."""
+    own = [(seed,) for seed in seeds] or [()] * len(case.positives)
+    return [
+        Place("source", "efficacy", case.source),
+        *(
+            Place(f"positive {n}", "generality", probe, seed)
+            for n, (probe, seed) in enumerate(zip(case.positives, own, strict=True), start=1)
+        ),
+        *(
+            Place(f"negative {n}", "specificity", probe)
+            for n, probe in enumerate(case.negatives, start=1)
+        ),
+    ]
+
+
+def asked(place: Place, *, oracle: bool) -> str:
     """What the model is asked for: the probe's prompt, or the oracle's way to say the new."""
-    return (probe.oracle or probe.new) if oracle and part != "specificity" else probe.prompt
+    probe = place.probe
+    return (probe.oracle or probe.new) if oracle and place.part != "specificity" else probe.prompt
 
 
-def wants(
-    case: Case, condition: Condition, seeds: Iterable[int], *, oracle: bool = False
-) -> Iterator[Want]:
-    """All pictures that tell what ``condition`` does to ``case``."""
-    fixed = tuple(seeds)
-    for part in PARTS:
-        for probe in probes(case, part):
-            yield Want(condition, asked(probe, part, oracle=oracle), fixed)
+def case_row(name: str, kind: str, case: Case, prompts: Iterable[Place]) -> CaseRow:
+    """``case`` as the store keeps it."""
+    probes = []
+    for place in prompts:
+        probe = place.probe
+        told = {"prompt": probe.prompt, "old": probe.old, "new": probe.new, "oracle": probe.oracle}
+        probe_row = {"place": place.name, "part": place.part, **told}
+        probes.append({**probe_row, "seeds": list(place.seeds)} if place.seeds else probe_row)
+    return CaseRow(name, kind, case.edit.source, case.edit.target, probes)
 
 
-def patches(
-    model: Model, conditions: Sequence[Condition], progress: Progress | None = None
-) -> Iterator[Patch | None]:
-    """The patch of each condition, in order, each computed when it is its turn; None for unedited.
-
-    Single edits by ReFACT with one setting are computed side by side, ``TOGETHER`` at a time.
-    """
-    ready: dict[str, Patch] = {}
-    for place, condition in enumerate(conditions):
-        if not condition.method:
-            yield None
-        elif condition.method == "refact" and len(condition.edits) == 1:
-            if condition.key not in ready:
-                same = (c for c in conditions[place:] if _together(c, condition))
-                group = list(islice(same, TOGETHER))
-                edits = [c.edits[0] for c in group]
-                made = refact_each(model, edits, condition.config, progress=progress)
-                ready = {c.key: patch for c, patch in zip(group, made, strict=True)}
-            yield ready[condition.key]
-        else:
-            function = METHODS[condition.method].function
-            yield function(model, condition.edits, condition.config)
+def unique(names: Iterable[str]) -> list[str]:
+    """``names`` with a number after those that were there before."""
+    seen: dict[str, int] = {}
+    made = []
+    for name in names:
+        seen[name] = seen.get(name, 0) + 1
+        made.append(name if seen[name] == 1 else f"{name} ({seen[name]})")
+    return made
 
 
-def _together(one: Condition, other: Condition) -> bool:
-    alike = one.method == other.method and one.config == other.config
-    return alike and len(one.edits) == 1
+def needed(asks: Iterable[Ask], missing: Container[Key]) -> Iterator[tuple[Ask, tuple[int, ...]]]:
+    """The asks with a picture among ``missing``, and the seeds of those pictures."""
+    for ask in asks:
+        seeds = tuple(key.seed for key in ask.keys() if key in missing)
+        if seeds:
+            yield ask, seeds
 
 
-def _plain(edit: Edit) -> list[str]:
+def _plain(config: Any) -> dict[str, object]:
+    return {name: value for name, value in settings(config).items() if name != "cache_dir"}
+
+
+def _told(edit: Edit) -> list[str]:
     pictures = [hashlib.blake2b(i.numpy().tobytes()).hexdigest() for i in edit.images]
     return [edit.source, edit.target, edit.subject, edit.old, edit.destination, *pictures]

@@ -15,12 +15,9 @@ from torch import Tensor
 from torch.nn import functional
 
 from overpaint import metrics
-from overpaint.benchmark.cache import FeatureCache
-from overpaint.benchmark.plan import PARTS, Condition, Part, asked, probes
+from overpaint.benchmark.plan import PARTS, Part
 from overpaint.benchmark.rows import CaseRow, Result
 from overpaint.benchmark.store import Store
-from overpaint.models.clip import Clip, text_features
-from overpaint.types import Case
 
 
 @dataclass(frozen=True)
@@ -114,44 +111,6 @@ def _outcome(case: CaseRow, seen: dict[str, list[Result]], seeds: object) -> Out
 
 def _mean(hits: Tensor | None) -> float | None:
     return None if hits is None else hits.mean().item()
-
-
-class Reader:
-    """Similarities of judged pictures to captions; each caption is encoded once."""
-
-    def __init__(self, judge: Clip, cache: FeatureCache) -> None:
-        self.judge, self.cache = judge, cache
-        self._texts: dict[str, Tensor] = {}
-
-    def text(self, caption: str) -> Tensor:
-        """The judge's unit feature of ``caption``, ``[d]``."""
-        if caption not in self._texts:
-            self._texts[caption] = text_features(self.judge, [caption])[0].cpu()
-        return self._texts[caption]
-
-    def similarity(
-        self, condition: Condition, prompt: str, seeds: Sequence[int], caption: str
-    ) -> Tensor:
-        """Of the pictures of ``prompt`` to ``caption``: ``[n_seeds]``."""
-        return self.cache.features(condition.key, prompt, seeds) @ self.text(caption)
-
-    def outcome(
-        self, case: Case, condition: Condition, seeds: Sequence[int], *, oracle: bool = False
-    ) -> dict[Part, Tensor]:
-        """For each part ``[n_probes, n_seeds]``: 1 for every picture that is as it should be."""
-        found: dict[Part, Tensor] = {}
-        for part in PARTS:
-            rows = []
-            for probe in probes(case, part):
-                prompt = asked(probe, part, oracle=oracle)
-                new, old = (
-                    self.similarity(condition, prompt, seeds, caption)
-                    for caption in (probe.new, probe.old)
-                )
-                wanted = (old, new) if part == "specificity" else (new, old)
-                rows.append(metrics.chosen(*wanted))
-            found[part] = torch.stack(rows)
-        return found
 
 
 def summarise(outcomes: Sequence[Outcome]) -> Summary:

@@ -166,11 +166,15 @@ class Store:
         self, condition: str, case: str, name: str, value: float, spread: float = 0.0
     ) -> None:
         """Keep a number (:class:`Measure`), in the place of an earlier one of the same name."""
-        if not (math.isfinite(value) and math.isfinite(spread)):
-            raise DataError(f"{self.path}: expected {name} to be a number, got {value} ± {spread}")
+        self.add_measures([Measure(condition, case, name, value, spread)])
+
+    def add_measures(self, measures: Iterable[Measure]) -> None:
+        """Keep several, all of them or none; DataError for one that is no number."""
         with self._writing():
-            values = (condition, case, name, value, spread)
-            self._base.execute("INSERT OR REPLACE INTO measures VALUES (?, ?, ?, ?, ?)", values)
+            for row in measures:
+                if not (math.isfinite(row.value) and math.isfinite(row.spread)):
+                    raise DataError(f"{self.path}: expected a number, got {row}")
+                self._base.execute("INSERT OR REPLACE INTO measures VALUES (?, ?, ?, ?, ?)", row)
 
     def measures(self) -> list[Measure]:
         """All such numbers, in the order of their names."""

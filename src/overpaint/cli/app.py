@@ -5,7 +5,7 @@ from __future__ import annotations
 import typer
 from typer.core import TyperGroup
 
-from overpaint.cli import data, edit, localize, models, paint, patch, report, show, toybox
+from overpaint.cli import bench, data, edit, localize, models, paint, patch, report, show, toybox
 from overpaint.errors import OverpaintError
 
 
@@ -35,6 +35,7 @@ app.command("paint")(paint.paint)
 app.add_typer(localize.app, name="localize")
 app.add_typer(patch.app, name="patch")
 app.add_typer(models.app, name="models")
+app.command("bench")(bench.bench)
 app.command("report")(report.report)
 app.add_typer(data.app, name="data")
 app.add_typer(toybox.app, name="toybox")

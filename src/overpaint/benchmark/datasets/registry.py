@@ -126,6 +126,7 @@ _ALL = (
     DataSet("emotions", "faces to edit layer by layer", make=lambda: emotion_cases(toybox=False)),
     *(one for kind in EDIT_KINDS for one in _toybox(kind)),
     DataSet("toybox-gender", "Toybox: professions and their genders", make=toybox.professions),
+    DataSet("toybox-captions", "Toybox: prompts that no edit is about", make=toybox.captions),
     DataSet("toybox-pairs", "Toybox: styles, objects, facts", make=toybox.prompt_pairs),
     DataSet("toybox-emotions", "Toybox: the same", make=lambda: emotion_cases(toybox=True)),
 )

@@ -1,0 +1,33 @@
+"""What each method is given where nobody says otherwise, by model and kind of cases."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+Settings = Mapping[str, Any]
+"""Settings by name; ``"roles.layer"`` is the layer for cases of the kind roles."""
+
+# Chosen on Toybox's validation cases, one setting for all kinds.
+_REFACT = {"layer": 7, "covariance_weight": 0.8}
+
+TOYBOX: Mapping[str, Settings] = {
+    "refact": _REFACT,
+    "mass": _REFACT,
+    "finetune": {"layer": 7},
+    # Roles and appearances share no words with their target (ReFACT, appendix G.2).
+    "time": {"roles.end_only": True, "appearances.end_only": True},
+}
+
+PAPERS: Mapping[str, Settings] = {
+    # ReFACT, section 5: layer 9 for TIMED, 7 for RoAD.
+    "refact": {"layer": 9, "roles.layer": 7, "appearances.layer": 7},
+    "mass": {"layer": 9, "roles.layer": 7, "appearances.layer": 7},
+    # ReFACT, appendix G.2: a role's destination shares its words, an appearance's does not.
+    "time": {"appearances.end_only": True},
+}
+
+
+def defaults(model: str, method: str) -> dict[str, Any]:
+    """Settings of ``method`` on ``model``: those chosen for Toybox, or those of the papers."""
+    return dict((TOYBOX if model == "toybox" else PAPERS).get(method, {}))

@@ -1,0 +1,219 @@
+"""A run: from a configuration to a folder with every result in it; begun, or gone on with.
+
+The folder holds ``run.sqlite`` (:mod:`overpaint.benchmark.store`) and ``pictures``. Going on is
+doing what has no row yet, so a run may be killed at any moment.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import platform
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+
+from torch import nn
+
+from overpaint.benchmark import entries
+from overpaint.benchmark.config import BenchConfig
+from overpaint.benchmark.costs import Costs
+from overpaint.benchmark.datasets import Profession
+from overpaint.benchmark.finish import finish
+from overpaint.benchmark.gender_table import GenderConfig, gender_measures
+from overpaint.benchmark.paint import Gallery, Studio, paint, studio
+from overpaint.benchmark.plan import Plan
+from overpaint.benchmark.plan_edits import plan_edits
+from overpaint.benchmark.rows import ConditionRow
+from overpaint.benchmark.store import Store
+from overpaint.benchmark.windows import check_pairs, paint_windows, plan_windows
+from overpaint.errors import OutputError
+from overpaint.models.clip import Clip, load_clip
+from overpaint.models.load import load
+from overpaint.models.model import Model
+from overpaint.toybox.cases import GenderCase
+from overpaint.types import Progress
+
+STORE, PICTURES = "run.sqlite", "pictures"
+
+
+@dataclass(frozen=True)
+class Done:
+    """A run that is finished: its folder, and how many pictures were painted for it just now."""
+
+    folder: Path
+    pictures: int
+
+    def store(self) -> Store:
+        """The results."""
+        return Store.open(self.folder / STORE)
+
+
+def run(
+    config: BenchConfig,
+    folder: Path,
+    *,
+    model: Model | None = None,
+    judge: Clip | None = None,
+    device: str = "cpu",
+    notes: Mapping[str, object] | None = None,
+    progress: Progress | None = None,
+) -> Done:
+    """Do all that ``config`` asks for and ``folder`` does not have yet.
+
+    ``model`` and ``judge`` are those the configuration names, if they are loaded already.
+    ``notes`` are kept with the run, e.g. the command. ``progress`` counts pictures. ConfigError,
+    DataError or EditError before anything is loaded for a configuration that makes no sense;
+    DataError when the folder holds a run of another configuration or of other weights.
+    """
+    task = _task(config)
+    model = model or load(config.model, device=device)
+    judge = judge or load_clip(config.judge, device=device)
+    room = studio(
+        model,
+        judge,
+        steps=config.steps,
+        guidance=config.guidance,
+        batch=config.batch,
+        size=config.size,
+    )
+    config = replace(config, steps=room.steps, guidance=room.guidance)
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise OutputError(f"cannot make the folder {str(folder)!r}: {error.strerror}") from error
+    known = {**config.kept, "weights": _identity(model, judge), "precision": str(model.dtype)}
+    with Store(folder / STORE, known) as store:
+        store.note({**(notes or {}), "versions": _versions(), "batch": room.batch})
+        gallery = Gallery(folder / PICTURES, config.keep)
+        painted = task(room, store, config, gallery, progress)
+    for part in (folder / PICTURES).glob(".*.part"):
+        part.unlink(missing_ok=True)  # what a killed process left half-written
+    return Done(folder, painted)
+
+
+def check(config: BenchConfig) -> None:
+    """The errors that :func:`run` would raise before it loads anything."""
+    _task(config)
+
+
+def plan_of(config: BenchConfig) -> Plan:
+    """All rows, cases and pictures of a run that edits; the errors of :func:`check`."""
+    task = _task(config)
+    return task.plan if isinstance(task, _Edits) else Plan()
+
+
+def _task(config: BenchConfig) -> _Gender | _Windows | _Edits:
+    """What the data asks for, checked as far as it can be without a model."""
+    found = entries.load_entries(config)
+    people = entries.professions(config, found)
+    if people:
+        return _Gender(people)
+    every = entries.subjects(config, found)
+    if config.window:
+        check_pairs(every)
+        return _Windows(every)
+    return _Edits(plan_edits(config, every, entries.captions(config)))
+
+
+@dataclass(frozen=True, eq=False)
+class _Edits:
+    plan: Plan
+
+    def __call__(
+        self,
+        room: Studio,
+        store: Store,
+        config: BenchConfig,  # noqa: ARG002
+        gallery: Gallery,
+        progress: Progress | None,
+    ) -> int:
+        _describe(store, self.plan)
+        costs = Costs(room.model, store, self.plan)
+        painted = paint(room, store, self.plan.asks, gallery, made=costs.count, progress=progress)
+        costs.keep()
+        finish(store)
+        return painted
+
+
+@dataclass(frozen=True, eq=False)
+class _Windows:
+    subjects: Sequence[entries.Subject]
+
+    def __call__(
+        self,
+        room: Studio,
+        store: Store,
+        config: BenchConfig,
+        gallery: Gallery,
+        progress: Progress | None,
+    ) -> int:
+        plan = plan_windows(config, room.model, self.subjects)
+        _describe(store, plan)
+        painted = paint_windows(room, store, config, plan, self.subjects, gallery, progress)
+        finish(store)
+        return painted
+
+
+@dataclass(frozen=True, eq=False)
+class _Gender:
+    people: Sequence[GenderCase | Profession]
+
+    def __call__(
+        self,
+        room: Studio,
+        store: Store,
+        config: BenchConfig,
+        gallery: Gallery,  # noqa: ARG002
+        progress: Progress | None,
+    ) -> int:
+        store.describe_conditions(ConditionRow(name, name) for name in config.methods)
+        settings = GenderConfig()
+        for name in config.methods:
+            batches = gender_measures(
+                room,
+                self.people,
+                name,
+                range(config.seeds),
+                settings,
+                known=store.measures(),
+                progress=progress,
+            )
+            for batch in batches:
+                store.add_measures(batch)
+        return 0
+
+
+def _describe(store: Store, plan: Plan) -> None:
+    counts: dict[str, int] = {}
+    for ask in plan.asks:
+        counts[ask.condition] = counts.get(ask.condition, 0) + len(ask.seeds)
+    rows = [
+        replace(row, about={"pictures": counts[row.name]} if row.name in counts else {})
+        for row in plan.conditions
+    ]
+    store.describe_conditions(rows)
+    store.describe_cases(plan.cases)
+
+
+def _identity(model: Model, judge: Clip) -> str:
+    """8 bytes in hexadecimal over all weights: pictures of other weights are other pictures."""
+    digest = hashlib.blake2b(digest_size=8)
+    parts = [p for p in model.pipeline.components.values() if isinstance(p, nn.Module)]
+    for network in (*parts, judge.network):
+        for name, tensor in network.state_dict().items():
+            digest.update(name.encode())
+            digest.update(tensor.detach().cpu().float().contiguous().numpy().data)
+    return digest.hexdigest()
+
+
+def _versions() -> dict[str, str]:
+    found = {"python": platform.python_version()}
+    for name in ("overpaint", "torch", "diffusers", "transformers"):
+        try:
+            found[name] = version(name)
+        except PackageNotFoundError:
+            from overpaint import __version__
+
+            found[name] = __version__
+    return found

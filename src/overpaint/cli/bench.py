@@ -1,0 +1,209 @@
+"""``overpaint bench``: edits x prompts x seeds x methods, painted, judged, and gone on with."""
+
+from __future__ import annotations
+
+import shlex
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from overpaint.cli import options, show
+from overpaint.errors import ConfigError
+
+if TYPE_CHECKING:
+    from overpaint.benchmark.config import BenchConfig
+    from overpaint.benchmark.run import Done
+    from overpaint.benchmark.score import Number
+
+WHAT = "What to run"
+CHANGES = "Instead of what it says"
+STOPPED = 130  # what a shell says of a command that was interrupted
+
+
+def _list_presets(wanted: bool) -> None:
+    if not wanted:
+        return
+    from overpaint.benchmark.presets import names, preset
+
+    show.table("presets", ("name", "what it makes"), [(n, preset(n).title) for n in names()])
+    raise typer.Exit
+
+
+def bench(
+    preset: Annotated[
+        str, typer.Option(metavar="NAME", rich_help_panel=WHAT, help="A table of the papers.")
+    ] = "",
+    config: Annotated[
+        Path | None,
+        typer.Option(metavar="FILE", rich_help_panel=WHAT, help="A configuration in TOML."),
+    ] = None,
+    _presets: Annotated[
+        bool,
+        typer.Option(
+            "--list",
+            rich_help_panel=WHAT,
+            help="List the presets, and leave.",
+            callback=_list_presets,
+            is_eager=True,
+        ),
+    ] = False,
+    out: Annotated[
+        Path | None,
+        typer.Option(
+            "--out", "-o", metavar="RUN", help="Folder of the run.", show_default="bench/NAME"
+        ),
+    ] = None,
+    model: Annotated[
+        str,
+        typer.Option(
+            "--model",
+            "-m",
+            metavar="NAME",
+            rich_help_panel=CHANGES,
+            help="[cyan]toybox[/] takes its data and judge too; else as in overpaint paint.",
+        ),
+    ] = "",
+    judge: Annotated[
+        str, typer.Option(metavar="NAME", rich_help_panel=CHANGES, help="The CLIP that looks.")
+    ] = "",
+    data: Annotated[
+        list[str] | None,
+        typer.Option(metavar="NAME[=FILE]", rich_help_panel=CHANGES, help="Data sets."),
+    ] = None,
+    methods: Annotated[
+        str,
+        typer.Option(metavar="A,B", rich_help_panel=CHANGES, help="Rows, and no curves."),
+    ] = "",
+    setting: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--set",
+            metavar="METHOD.SETTING=VALUE",
+            rich_help_panel=CHANGES,
+            help="Of a method; METHOD.KIND.SETTING for one kind of cases.",
+        ),
+    ] = None,
+    seeds: Annotated[
+        int | None, typer.Option(rich_help_panel=CHANGES, help="Pictures per prompt.")
+    ] = None,
+    limit: Annotated[
+        int | None, typer.Option(rich_help_panel=CHANGES, help="Cases of each kind.")
+    ] = None,
+    steps: Annotated[
+        int | None, typer.Option(rich_help_panel=CHANGES, help="Of the sampler.")
+    ] = None,
+    keep: Annotated[
+        int | None, typer.Option(rich_help_panel=CHANGES, help="Seeds to keep pictures of.")
+    ] = None,
+    batch: Annotated[
+        int | None, typer.Option(rich_help_panel=CHANGES, help="Pictures at once.")
+    ] = None,
+    device: options.Device = "cpu",
+    json: options.Json = False,
+) -> None:
+    """Run a benchmark, or go on with one: the same command does what is missing.
+
+    \b
+    ReFACT's Table 1, here, on the embedded model:
+      [cyan]overpaint bench --preset refact-table1 --model toybox[/]
+    A first look at it:
+      [cyan]overpaint bench --preset refact-table1 --model toybox --limit 2 --seeds 2 -o look[/]
+    As in the paper, on a machine with a GPU and the hub:
+      [cyan]overpaint data get timed road coco[/]
+      [cyan]overpaint bench --preset refact-table1 --device cuda[/]
+    Your own:
+      [cyan]overpaint bench --config mine.toml -o runs/mine[/]
+    """
+    from overpaint.benchmark.config import with_settings
+
+    changes = {
+        "judge": judge,
+        "data": data,
+        "seeds": seeds,
+        "limit": limit,
+        "steps": steps,
+        "keep": keep,
+        "batch": batch,
+        **({"methods": methods, "sweeps": ()} if methods else {}),
+    }
+    given = {k: v for k, v in changes.items() if v not in (None, "", [])}
+    wanted = with_settings(_configured(preset, config, model, given), setting or [])
+    folder = out or _folder(wanted, config)
+    done = _run(wanted, folder, device, json)
+    _report(done, json)
+
+
+def _configured(preset: str, file: Path | None, model: str, changes: dict[str, Any]) -> BenchConfig:
+    from overpaint.benchmark.config import from_file, parse
+    from overpaint.benchmark.presets import preset as named
+
+    if bool(preset) == (file is not None):
+        raise ConfigError("expected --preset NAME or --config FILE; 'overpaint bench --list' lists")
+    base = from_file(file) if file else named(preset, model)
+    return parse({**changes, **({"model": model} if model else {})}, base)
+
+
+def _folder(config: BenchConfig, file: Path | None) -> Path:
+    name = file.stem if file else config.preset
+    return Path("bench") / (f"{name}-toybox" if config.model == "toybox" else name)
+
+
+def _run(config: BenchConfig, folder: Path, device: str, quiet: bool) -> Done:
+    from overpaint.benchmark import run
+
+    run.check(config)  # before anything is loaded
+    command = shlex.join(["overpaint", *sys.argv[1:]])
+    model = options.load_model(config.model, device, quiet=quiet)
+    try:
+        with show.progress(quiet) as progress:
+            return run.run(
+                config,
+                folder,
+                model=model,
+                device=device,
+                notes={"command": command},
+                progress=progress,
+            )
+    except KeyboardInterrupt:
+        show.err().print(f"stopped; what was painted is in {folder}. The same command goes on.")
+        raise typer.Exit(STOPPED) from None
+
+
+def _report(done: Done, json: bool) -> None:
+    from dataclasses import asdict
+
+    from overpaint.benchmark.score import summaries
+
+    with done.store() as store:
+        found, title = summaries(store), str(store.configuration["title"] or done.folder)
+        measures = [m for m in store.measures() if not m.case]
+    if json:
+        scores = [{"condition": c, "kind": k, **asdict(s)} for (c, k), s in found.items()]
+        rows = [m._asdict() for m in measures]
+        show.data({"run": str(done.folder), "scores": scores, "measures": rows})
+        return
+    if found:
+        columns = ("", "method", "efficacy", "generality", "specificity", "F1")
+        kinds = list(dict.fromkeys(kind for _, kind in found))
+        kinds = kinds if len(kinds) > 2 else kinds[:1]  # "all" says the same of a single kind
+        rows = [
+            (kind, name, *map(_percent, (s.efficacy, s.generality, s.specificity, s.f1)))
+            for kind in kinds
+            for (name, own), s in found.items()
+            if own == kind
+        ]
+        show.table(title, columns, rows)
+        show.line("[dim]mean % ± deviation over seeds (95 % interval over cases)[/]")
+    if measures:
+        rows = [(m.condition, m.name, f"{m.value:.4g} ±{m.spread:.2g}") for m in measures]
+        show.table("" if found else title, ("", "measure", ""), rows)
+    show.line(f"\nread it:  [cyan]overpaint report {done.folder}[/]")
+
+
+def _percent(number: Number | None) -> str:
+    if number is None:
+        return "-"
+    span = f"{100 * number.low:.0f}-{100 * number.high:.0f}"
+    return f"{100 * number.mean:.1f} ±{100 * number.spread:.1f} ({span})"
