@@ -9,7 +9,7 @@ import pytest
 import torch
 from torch import nn
 
-from overpaint.models.fingerprint import fingerprint
+from overpaint.models.fingerprint import fingerprint, origin, rounded
 from overpaint.models.model import Model
 from overpaint.models.sites import (
     attention_out_site,
@@ -61,6 +61,26 @@ def test_layout_of_transformers_does_not_count(sd1: Model) -> None:
     inner.text_model = text_transformer(sd1.component("text_encoder"))
     four = Model(SimpleNamespace(text_encoder=inner, unet=sd1.denoiser), sd1.family, "four")
     assert fingerprint(four) == fingerprint(sd1)
+
+
+@pytest.mark.parametrize("number", [0, 1])
+def test_rounded_tells_the_fingerprint_in_half_precision(
+    make_sd1: Callable[..., Model], number: int
+) -> None:
+    whole, half = make_sd1(3), make_sd1(3)
+    for component in ("text_encoder", "unet"):
+        half.component(component).to((torch.float16, torch.bfloat16)[number])
+    assert rounded(whole)[number] == fingerprint(half) != fingerprint(whole)
+    assert rounded(half)[number] == fingerprint(half)  # rounding twice is rounding once
+    said = origin(whole)
+    assert said == {
+        "fingerprint": fingerprint(whole),
+        "family": "SD1",
+        "rounded": rounded(whole),
+    }
+    with torch.no_grad():
+        module_at(whole, mlp_site(whole, 0)).weight[0, 0] += 1
+    assert rounded(whole)[number] != fingerprint(half)
 
 
 def test_memory_layout_does_not_count_and_half_precision_agrees_with_itself(sd1: Model) -> None:

@@ -10,10 +10,10 @@ import torch
 from torch import nn
 
 from overpaint.models.families import SD1
-from overpaint.models.fingerprint import fingerprint
+from overpaint.models.fingerprint import origin
 from overpaint.models.model import Model
 from overpaint.models.sites import cross_attention_sites, mlp_site
-from overpaint.types import Delta, Edit, Patch, Site
+from overpaint.types import Change, Delta, Edit, Patch, RelativeDelta, Site
 
 ATTENTION = "down_blocks.0.attentions.0.transformer_blocks.0.attn2"
 FC2 = "encoder.layers.{}.mlp.fc2"
@@ -53,8 +53,23 @@ def make_patch(model: Model, sites: Sequence[Site], seed: int = 0, rank: int = 2
         )
         for site in sites
     )
+    return _patch(model, "refact", deltas)
+
+
+def make_relative(model: Model, sites: Sequence[Site], seed: int = 0, rank: int = 2) -> Patch:
+    """A random patch told by the weights of ``model``; sites of one width share their factors."""
+    generator = torch.Generator().manual_seed(seed)
+    factors = {
+        width: [torch.randn(shape, generator=generator) for shape in ((width, rank), (rank, width))]
+        for width in sorted({site.d_in for site in sites})
+    }
+    return _patch(model, "time", tuple(RelativeDelta(s, *factors[s.d_in]) for s in sites))
+
+
+def _patch(model: Model, method: str, deltas: tuple[Change, ...]) -> Patch:
     edits = (Edit("a rose", "a blue rose", subject="rose"),)
-    return Patch(deltas, "refact", edits, fingerprint(model), {"layer": 9, "lam": 0.1})
+    config = {"layer": 9, "lam": 0.1}
+    return Patch(deltas, method, edits, config=config, **origin(model))
 
 
 def sites_of(model: Model) -> tuple[Site, ...]:
@@ -79,8 +94,15 @@ def bits(model: Model) -> dict[str, bytes]:
 
 @pytest.fixture(scope="session")
 def tiny() -> SimpleNamespace:
-    """``model()``, ``patch(model, sites, seed, rank)``, ``sites(model)``, ``bits(model)``."""
-    return SimpleNamespace(model=make_model, patch=make_patch, sites=sites_of, bits=bits, nest=nest)
+    """``model()``, ``patch`` and ``relative(model, sites, seed, rank)``, ``sites``, ``bits``."""
+    return SimpleNamespace(
+        model=make_model,
+        patch=make_patch,
+        relative=make_relative,
+        sites=sites_of,
+        bits=bits,
+        nest=nest,
+    )
 
 
 @pytest.fixture(scope="session")

@@ -17,23 +17,26 @@ from overpaint.errors import PatchError, SiteError
 from overpaint.models import weights
 from overpaint.models.fingerprint import fingerprint
 from overpaint.patching.apply import Applied, applied, apply
-from overpaint.types import Delta, Patch, Site
+from overpaint.patching.bind import bind
+from overpaint.types import Delta, Patch, RelativeDelta, Site
 
 
 def some_patches(tiny: Any, model: Any) -> list[Patch]:
-    """Four patches that overlap: all sites, one site twice, text only, attention only."""
+    """Six that overlap: all sites, one site twice, text only, attention only; two relative."""
     sites = tiny.sites(model)
     return [
         tiny.patch(model, sites, seed=1),
         tiny.patch(model, (sites[0], sites[0]), seed=2, rank=1),
         tiny.patch(model, sites[:2], seed=3, rank=3),
         tiny.patch(model, sites[2:], seed=4),
+        tiny.relative(model, sites, seed=5),
+        tiny.relative(model, (sites[0], sites[0], sites[3]), seed=6, rank=3),
     ]
 
 
 @settings(max_examples=40, deadline=None)
 @given(
-    moves=st.lists(st.integers(0, 3), min_size=1, max_size=8),
+    moves=st.lists(st.integers(0, 5), min_size=1, max_size=10),
     dtype=st.sampled_from([torch.float32, torch.float16, torch.bfloat16]),
 )
 def test_weights_are_those_of_the_patches_that_are_left(
@@ -61,13 +64,55 @@ def test_patched_weight_is_original_plus_all_deltas(tiny: Any) -> None:
     site = tiny.sites(model)[0]
     module = weights.module_of(model, site)
     want = module.weight.detach().double()
-    patches = some_patches(tiny, model)[:3]
-    for patch in patches:
+    first, twice, text, _, relative, again = some_patches(tiny, model)
+    clean = want
+    for patch in (first, twice, text):
         for delta in patch.deltas:
             if delta.site == site:
-                want = want + delta.b.double() @ delta.a.double()
-    with applied(model, *patches):
+                a, b = (factor.double() for factor in delta.factors)
+                want = want + b @ a
+    for delta in (relative.deltas[0], *again.deltas[:2]):
+        a, left = (factor.double() for factor in delta.factors)
+        want = want + clean @ left @ a  # of the clean weight, though others lie under it
+    with applied(model, first, relative, twice, again, text):
         assert torch.allclose(module.weight.double(), want, rtol=1e-5, atol=1e-5)
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float16, torch.bfloat16])
+def test_patch_bound_to_its_model_changes_it_bit_for_bit_alike(
+    tiny: Any, dtype: torch.dtype
+) -> None:
+    model = tiny.model(dtype=dtype)
+    sites = tiny.sites(model)
+    patch, below = tiny.relative(model, sites), tiny.patch(model, sites, seed=8)
+    with applied(model, below, patch):
+        want = tiny.bits(model)
+    with applied(model, below):  # what else is on the model does not count
+        plain = bind(patch, model)
+    assert patch.relative
+    assert not plain.relative
+    assert all(isinstance(delta, Delta) for delta in plain.deltas)
+    with applied(model, below, plain):
+        assert tiny.bits(model) == want
+
+
+def test_relative_patch_is_bound_to_no_other_model(tiny: Any) -> None:
+    model, other = tiny.model(), tiny.model(seed=5)
+    patch = tiny.relative(model, tiny.sites(model))
+    with pytest.raises(PatchError, match=f"{patch.fingerprint[:16]}.*{fingerprint(other)[:16]}"):
+        bind(patch, other)
+    forced, own = bind(patch, other, force=True), bind(patch, model)
+    assert not torch.equal(forced.deltas[0].factors[1], own.deltas[0].factors[1])
+    odd = replace(patch.deltas[0], site=replace(patch.deltas[0].site, name="encoder.layers.7"))
+    with pytest.raises(PatchError, match="does not fit"):
+        bind(replace(patch, deltas=(odd,)), model, force=True)
+
+
+def test_shared_factors_count_once(tiny: Any) -> None:
+    model = tiny.model()
+    patch = tiny.relative(model, tiny.sites(model), rank=2)
+    assert patch.nbytes == 4 * 2 * (2 * 6 + 2 * 4)
+    assert patch.parameters == 2 * 4 * 6 + 2 * 5 * 4
 
 
 def test_revert_keeps_negative_zeros_and_every_other_bit(tiny: Any) -> None:
@@ -158,6 +203,29 @@ def test_patch_of_another_model_needs_force(tiny: Any) -> None:
     assert tiny.bits(model) == clean
 
 
+HALVES = (torch.float16, torch.bfloat16)
+
+
+@pytest.mark.parametrize("half", HALVES)
+def test_same_weights_in_half_precision_are_the_same_model(tiny: Any, half: torch.dtype) -> None:
+    whole, rounded = tiny.model(), tiny.model(dtype=half)
+    assert fingerprint(whole) != fingerprint(rounded)
+    for made, used in ((whole, rounded), (rounded, whole)):
+        apply(used, tiny.relative(made, tiny.sites(made))).revert()
+    with torch.no_grad():
+        weight = rounded.pipeline.text_encoder.get_submodule("encoder.layers.0.mlp.fc2").weight
+        weight[0, 0] = torch.nextafter(weight[0, 0], torch.tensor(9.0, dtype=half))
+    for made, used in ((whole, rounded), (rounded, whole)):
+        with pytest.raises(PatchError, match="fingerprint"):
+            apply(used, tiny.patch(made, tiny.sites(made)))
+
+
+def test_two_ways_of_rounding_are_two_models(tiny: Any) -> None:
+    half, brain = (tiny.model(dtype=dtype) for dtype in HALVES)
+    with pytest.raises(PatchError, match="fingerprint"):
+        apply(brain, tiny.patch(half, tiny.sites(half)))
+
+
 WRONG_SITES = {
     "other width": Site("text_encoder", "encoder.layers.0.mlp.fc2", 4, 7),
     "other name": Site("text_encoder", "encoder.layers.9.mlp.fc2", 4, 6),
@@ -183,6 +251,11 @@ DAMAGED = {
     r"b \[4, r\]": (torch.ones(2, 6), torch.ones(4, 3)),
     "factors": (torch.ones(0, 6), torch.ones(4, 0)),
 }
+DAMAGED_RELATIVE = {
+    "finite numbers .* in left": (torch.full((6, 2), torch.inf), torch.ones(2, 6)),
+    "float32 .* in left": (torch.ones(6, 2).half(), torch.ones(2, 6)),
+    r"left \[6, r\] .* \[2, 6\] and \[4, 2\]": (torch.ones(4, 2), torch.ones(2, 6)),
+}
 
 
 @pytest.mark.parametrize("match", DAMAGED)
@@ -194,10 +267,18 @@ def test_damaged_patch_is_refused(tiny: Any, match: str) -> None:
         apply(model, patch, force=True)
 
 
+@pytest.mark.parametrize("match", DAMAGED_RELATIVE)
+def test_damaged_relative_patch_is_refused(tiny: Any, match: str) -> None:
+    model = tiny.model()
+    delta = RelativeDelta(tiny.sites(model)[0], *DAMAGED_RELATIVE[match])
+    with pytest.raises(PatchError, match=match):
+        apply(model, replace(tiny.patch(model, ()), deltas=(delta,)), force=True)
+
+
 def test_fingerprint_is_of_the_clean_weights_while_patches_are_on(tiny: Any) -> None:
     model = tiny.model()
     clean = fingerprint(model)
-    first, _, second, third = some_patches(tiny, model)
+    first, _, second, third, *_ = some_patches(tiny, model)
     with applied(model, first, second):
         assert fingerprint(model) == clean
         apply(model, third).revert()  # not refused
@@ -268,7 +349,7 @@ def test_patch_fits_both_layouts_of_transformers(tiny: Any, made: str, used: str
     weight = model.pipeline.text_encoder.get_submodule(f"{used}encoder.layers.0.mlp.fc2").weight
     clean = weight.clone()
     with applied(model, patch):
-        assert torch.allclose(weight - clean, patch.deltas[0].dense(), atol=1e-5)
+        assert torch.allclose(weight - clean, patch.deltas[0].change(clean), atol=1e-5)
     assert torch.equal(weight, clean)
 
 
@@ -287,8 +368,10 @@ def test_with_deltas_lies_on_top_of_patches(tiny: Any) -> None:
             optimise()
         assert tiny.bits(model) == below
         bad = Delta(second.deltas[0].site, torch.ones(1, 5), torch.ones(4, 1))
-        with pytest.raises(SiteError), weights.with_deltas(model, (*second.deltas, bad)):
-            pass
+        wide = RelativeDelta(second.deltas[0].site, torch.ones(5, 1), torch.ones(1, 5))
+        for odd in (bad, wide):
+            with pytest.raises(SiteError), weights.with_deltas(model, (*second.deltas, odd)):
+                pass
         assert tiny.bits(model) == below
 
 

@@ -11,6 +11,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from overpaint.errors import PatchError
+from overpaint.models.weights import module_of
+from overpaint.patching.bind import bind
 from overpaint.patching.diff import diff
 from overpaint.types import Delta, Edit, Patch, Site
 
@@ -44,14 +46,15 @@ def test_norms_and_cosine_are_those_of_the_dense_changes(
 
 
 def test_equal_patches_are_the_same() -> None:
-    one = patch(delta(2, 0))
+    factors = delta(2, 0)
+    one = patch(factors)
     found = diff(one, one)
     assert found.same
     assert not found.settings
     assert found.sites[0].distance < 1e-12 * found.sites[0].norm_a
     assert found.sites[0].cosine == pytest.approx(1)
     # The same change in other factors is close, not the same.
-    split = replace(one.deltas[0], a=one.deltas[0].a * 2, b=one.deltas[0].b / 2)
+    split = replace(factors, a=factors.a * 2, b=factors.b / 2)
     found = diff(one, patch(split))
     assert not found.same
     assert found.sites[0].distance < 1e-12 * found.sites[0].norm_a
@@ -81,6 +84,27 @@ def test_sites_of_other_widths_are_orthogonal() -> None:
     (found,) = diff(patch(delta(1, 0)), patch(delta(1, 1, wide))).sites
     assert found.cosine == 0
     assert found.distance == pytest.approx((found.norm_a**2 + found.norm_b**2) ** 0.5)
+
+
+def test_relative_patches_are_compared_by_what_they_do_to_their_model(tiny: Any) -> None:
+    model, other = tiny.model(), tiny.model(seed=5)
+    sites = tiny.sites(model)
+    one, two = tiny.relative(model, sites, seed=1), tiny.relative(model, sites[1:], seed=2)
+    found = diff(one, two, model=model)
+    weight = module_of(model, sites[1]).weight.detach()
+    change = [delta.change(weight) for delta in (one.deltas[1], two.deltas[0])]
+    assert found.sites[1].norm_a == pytest.approx(float(change[0].norm()), rel=1e-5)
+    assert found.sites[1].distance == pytest.approx(float((change[0] - change[1]).norm()), rel=1e-5)
+    assert found.sites[0].norm_b == 0
+    assert not found.same
+    written = diff(one, bind(one, model), model=model)
+    assert written.same
+    assert not written.settings
+    with pytest.raises(PatchError, match="got none"):
+        diff(one, two)
+    with pytest.raises(PatchError, match="fingerprint"):
+        diff(one, two, model=other)
+    assert diff(one, two, model=other, force=True).sites[0].norm_a != found.sites[0].norm_a
 
 
 def test_damaged_patch_is_refused(tiny: Any) -> None:

@@ -20,7 +20,7 @@ import overpaint
 from overpaint.errors import PatchError
 from overpaint.patching.apply import applied
 from overpaint.patching.files import load_patch, read_patch_file, save_patch
-from overpaint.types import Delta, Edit, Patch, Site
+from overpaint.types import Change, Delta, Edit, Patch, RelativeDelta, Site
 
 TEXT = st.text(max_size=12)
 JSON = st.recursive(
@@ -32,13 +32,15 @@ FLOATS = st.floats(width=32, allow_nan=False, allow_infinity=False)
 
 
 @st.composite
-def deltas(draw: st.DrawFn) -> Delta:
+def deltas(draw: st.DrawFn) -> Change:
     d_out, d_in, rank = (draw(st.integers(1, 4)) for _ in range(3))
     site = Site(
         draw(TEXT), draw(TEXT.filter(lambda n: not n.startswith("text_model."))), d_out, d_in
     )
-    a, b = (draw(hnp.arrays("float32", s, elements=FLOATS)) for s in [(rank, d_in), (d_out, rank)])
-    return Delta(site, torch.from_numpy(a), torch.from_numpy(b))
+    relative = draw(st.booleans())
+    shapes = [(rank, d_in), (d_in if relative else d_out, rank)]
+    a, b = (torch.from_numpy(draw(hnp.arrays("float32", s, elements=FLOATS))) for s in shapes)
+    return RelativeDelta(site, b, a) if relative else Delta(site, a, b)
 
 
 EDITS = st.builds(
@@ -52,6 +54,8 @@ PATCHES = st.builds(
     fingerprint=TEXT,
     config=st.dictionaries(TEXT, JSON, max_size=3),
     info=st.dictionaries(TEXT, JSON, max_size=3),
+    family=TEXT,
+    rounded=st.lists(TEXT, max_size=2).map(tuple),
 )
 
 
@@ -67,7 +71,7 @@ def names(folder: Path) -> list[str]:
 def same(one: Patch, two: Patch) -> bool:
     """Equal in every field, and the factors bit for bit."""
     factors = [
-        (d.site, raw(d.a), raw(d.b)) == (e.site, raw(e.a), raw(e.b))
+        (type(d), d.site, *map(raw, d.factors)) == (type(e), e.site, *map(raw, e.factors))
         for d, e in zip(one.deltas, two.deltas, strict=True)
     ]
     return all(factors) and replace(one, deltas=()) == replace(two, deltas=())
@@ -124,6 +128,27 @@ def test_factor_that_sites_share_is_stored_once(patch: Patch, tmp_path: Path) ->
     assert same(load_patch(path), shared)
 
 
+def test_relative_patch_holds_its_factors_once(tiny: Any, tmp_path: Path) -> None:
+    model = tiny.model()
+    patch = tiny.relative(model, tiny.sites(model))
+    path = save_patch(patch, tmp_path / "p")
+    assert load_file(path).keys() == {"0000.a", "0000.left", "0002.a", "0002.left"}
+    loaded = load_patch(path)
+    assert same(loaded, patch)
+    assert loaded.nbytes == patch.nbytes
+    assert loaded.deltas[0].factors[1] is loaded.deltas[1].factors[1]
+
+
+def test_file_of_format_1_is_still_read(tiny: Any) -> None:
+    """Written by the library as it was before relative deltas."""
+    model = tiny.model()
+    now = tiny.patch(model, tiny.sites(model))
+    one, two, three, four = now.deltas
+    then = (one, replace(two, a=one.factors[0]), three, four)
+    want = replace(now, deltas=then, info={"rank": 2}, family="", rounded=())
+    assert same(load_patch(Path(__file__).parent / "data" / "format-1.safetensors"), want)
+
+
 def test_sites_are_stored_without_the_layout_of_transformers(tiny: Any, tmp_path: Path) -> None:
     model = tiny.model(inner="text_model.")
     site = Site("text_encoder", "text_model.encoder.layers.0.mlp.fc2", 4, 6)
@@ -152,14 +177,15 @@ def test_loaded_patch_survives_its_file(patch: Patch, path: Path) -> None:
     assert same(loaded, patch)
 
 
+@pytest.mark.parametrize("kind", ["patch", "relative"])
 @settings(max_examples=30, deadline=None)
 @given(share=st.floats(0, 1, exclude_max=True))
 def test_file_cut_short_anywhere_is_one_clear_error(
-    tiny: Any, tmp_path_factory: pytest.TempPathFactory, share: float
+    tiny: Any, tmp_path_factory: pytest.TempPathFactory, kind: str, share: float
 ) -> None:
     model = tiny.model()
     path = tmp_path_factory.mktemp("cut") / "p.safetensors"
-    save_patch(tiny.patch(model, tiny.sites(model)), path)
+    save_patch(getattr(tiny, kind)(model, tiny.sites(model)), path)
     whole = path.read_bytes()
     path.write_bytes(whole[: int(share * len(whole))])
     check_one_line(path, "cut short")
@@ -248,6 +274,13 @@ MALFORMED: dict[str, Any] = {
     "'extra' is one too many": lambda h, t: t.update(extra=torch.ones(1)),
     "float32": lambda h, t: t.update({"0000.a": t["0000.a"].half()}),
     "finite": lambda h, t: t["0000.a"].fill_(float("inf")),
+    "'rounded' is missing": lambda h, t: h.pop("rounded"),
+    "d_in, a, left of each site": lambda h, t: h["sites"][0].update(left=0),
+    "'0000.b' is one too many": lambda h, t: h["sites"][0].update(left=h["sites"][0].pop("b")),
+    r"left \[6, r\].*\[2, 6\] and \[4, 2\]": lambda h, t: (
+        h["sites"][0].update(left=h["sites"][0].pop("b")),
+        t.update({"0000.left": t.pop("0000.b")}),
+    ),
 }
 
 

@@ -26,12 +26,13 @@ from transformers import CLIPTextConfig, CLIPTextModel, CLIPTextModelWithProject
 
 from overpaint.errors import PatchError
 from overpaint.models.families import FLUX, IF, SD1, SD2, SD3, SDXL, Family
-from overpaint.models.fingerprint import fingerprint
+from overpaint.models.fingerprint import origin
 from overpaint.models.load import load
 from overpaint.models.model import Model
 from overpaint.patching.apply import applied
+from overpaint.patching.bind import bind
 from overpaint.patching.lora import export_lora, family_of_patch, kohya_name
-from overpaint.types import Delta, Patch, Site
+from overpaint.types import Delta, Patch, RelativeDelta, Site
 
 Sites = Callable[[Model], tuple[Site, ...]]
 
@@ -112,7 +113,17 @@ def mixed_patch(model: Model, sites: tuple[Site, ...], strength: float) -> Patch
         rank = 1 + index % 4
         a = torch.randn(rank, site.d_in) / site.d_in**0.5
         deltas.append(Delta(site, a, strength * torch.randn(site.d_out, rank)))
-    return Patch(tuple(deltas), "test", (), fingerprint(model))
+    return Patch(tuple(deltas), "test", (), **origin(model))
+
+
+def told_by_weights(model: Model, sites: tuple[Site, ...], strength: float) -> Patch:
+    """The same with one pair of factors for all keys and values of the UNet, on top of others."""
+    patch = mixed_patch(model, sites, strength)
+    width = sites[-1].d_in
+    left, a = strength * 3 * torch.randn(width, 5), torch.randn(5, width) / width**0.5
+    shared = [RelativeDelta(s, left, a) for s in sites if s.component == "unet"]
+    assert len(shared) > 30
+    return replace(patch, deltas=(*patch.deltas, *shared))
 
 
 @torch.no_grad()
@@ -136,12 +147,14 @@ def apart(got: torch.Tensor, want: torch.Tensor) -> float:
 
 
 @pytest.mark.parametrize("make", [sd1, sdxl, toybox])
+@pytest.mark.parametrize("kind", [mixed_patch, told_by_weights])
 def test_diffusers_loads_the_lora_and_computes_what_the_patch_does(
-    make: Callable[[], Model], pipeline_sites: Sites, tmp_path: Path
+    make: Callable[[], Model], kind: Callable[..., Patch], pipeline_sites: Sites, tmp_path: Path
 ) -> None:
     model = make()
-    patch = mixed_patch(model, pipeline_sites(model), strength=0.3)
-    path = export_lora(patch, tmp_path / "lora.safetensors", model.family)
+    patch = kind(model, pipeline_sites(model), strength=0.3)
+    needed = model if patch.relative else None
+    path = export_lora(patch, tmp_path / "lora.safetensors", model=needed)
     clean = outputs(model)
     with applied(model, patch):
         want = outputs(model)
@@ -295,7 +308,31 @@ def test_same_patch_gives_same_bytes_with_kohyas_metadata(tmp_path: Path) -> Non
     assert metadata["ss_network_dim"] == metadata["ss_network_alpha"] == "2"
 
 
-def test_family_follows_from_the_sites() -> None:
+def test_relative_patch_needs_its_model(pipeline_sites: Sites, tmp_path: Path) -> None:
+    model, other = sd1(), sd1()
+    patch = told_by_weights(model, pipeline_sites(model), 1.0)
+    with pytest.raises(PatchError, match=r"expected the model.*got none.*--model"):
+        export_lora(patch, tmp_path / "l")
+    with torch.no_grad():
+        other.denoiser.get_parameter(f"{pipeline_sites(other)[-1].name}.weight").add_(1)
+    with pytest.raises(PatchError, match="fingerprint"):
+        export_lora(patch, tmp_path / "l", model=other)
+    assert not list(tmp_path.iterdir())
+    export_lora(patch, tmp_path / "l", model=other, force=True)
+    assert load_file(tmp_path / "l").keys() == load_file(
+        export_lora(bind(patch, model), tmp_path / "m")
+    ).keys()  # fmt: skip
+
+
+def test_the_patch_names_its_family(tmp_path: Path) -> None:
+    delta = Delta(site("text_encoder", FC2), torch.ones(1, 6), torch.ones(4, 1))
+    path = export_lora(Patch((delta,), "m", (), "", family="SDXL"), tmp_path / "l")
+    assert all(key.startswith("lora_te1_") for key in load_file(path))
+    with pytest.raises(PatchError, match="family SD3"):
+        export_lora(Patch((delta,), "m", (), "", family="SD3"), tmp_path / "m")
+
+
+def test_family_of_an_older_patch_follows_from_the_sites() -> None:
     def family(*places: Site) -> str:
         deltas = tuple(Delta(s, torch.ones(1, s.d_in), torch.ones(s.d_out, 1)) for s in places)
         return family_of_patch(Patch(deltas, "m", (), "")).name
