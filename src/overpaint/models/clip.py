@@ -129,17 +129,22 @@ def clip_of(model: Model) -> Clip:
 @torch.no_grad()
 def image_features(clip: Clip, images: torch.Tensor) -> torch.Tensor:
     """Unit features ``[n, d]`` of ``images [n, 3, H, W]``, float in [0, 1] (or uint8)."""
-    features = [see(clip, _filled(part))[: len(part)] for part in images.split(TOGETHER)]
+    return functional.normalize(long_features(clip, images), dim=-1)
+
+
+@torch.no_grad()
+def long_features(clip: Clip, images: torch.Tensor) -> torch.Tensor:
+    """The same with the length that the network gives them, which FID measures too."""
+    features = [_embed(clip, _filled(part))[: len(part)] for part in images.split(TOGETHER)]
     return torch.cat(features)
 
 
 def see(clip: Clip, images: torch.Tensor) -> torch.Tensor:
     """:func:`image_features` of one batch; gradients flow to float ``images``."""
-    return functional.normalize(look(clip, images), dim=-1)
+    return functional.normalize(_embed(clip, images), dim=-1)
 
 
-def look(clip: Clip, images: torch.Tensor) -> torch.Tensor:
-    """The same with the length that the network gives them, which FID measures too: float32."""
+def _embed(clip: Clip, images: torch.Tensor) -> torch.Tensor:
     pixels = clip.preprocess(images.to(clip.place.device))
     return clip.embed(pixels.to(clip.place.dtype)).float()
 
