@@ -17,14 +17,8 @@ import torch
 from overpaint.errors import EditError
 from overpaint.localize.painter import Painter
 from overpaint.localize.reading import leaves
-from overpaint.localize.search import (
-    LocoGenConfig,
-    goal_score,
-    passes,
-    window_widths,
-    windows_of,
-    winner,
-)
+from overpaint.localize.search import LocoGenConfig, windows_of, winner
+from overpaint.localize.start import begin
 from overpaint.models.clip import Clip, see, text_features
 from overpaint.models.conditioning import conditioning
 from overpaint.models.hooks import record
@@ -92,33 +86,20 @@ def fast_locogen(
     ``effects`` of single layers. No pictures are kept. Errors are those of ``locogen``.
     """
     config, fast = config or LocoGenConfig(), fast or FastConfig()
-    painter = Painter(model, clip, kind, originals, targets, config)
-    rule, widths = painter.rule, window_widths(painter.depth, config)
-    info: dict[str, object] = {"originals": list(originals), "targets": list(targets)}
-    goal = clean = None
-    if config.window is None:
-        _, (clean, full) = painter.paint([range(0), range(painter.depth)], "the ends", progress)
-        goal = goal_score(rule, config, clean, full)
-        info |= {"clean": clean, "full": full, "threshold": goal}
+    ends = config.window is None  # only a search for m needs to know them
+    start = begin(model, clip, kind, originals, targets, config, ends=ends, progress=progress)
+    painter, rule = start.painter, start.painter.rule
     effects = layer_effects(painter, config.seeds[: fast.trial], fast, progress).mean(0)
-    for width in widths:
+    for width in start.widths:
         windows = windows_of(painter.depth, width)
         expected = [float(effects[list(w)].sum()) for w in windows]
         ranked = sorted(range(len(windows)), key=lambda j: -rule.sign * expected[j])
         chosen = ranked[: fast.candidates]
         best, exact = _verified(painter, windows, chosen, fast.trial, progress)
-        passed = goal is not None and clean is not None and passes(rule, exact, goal, clean)
-        if passed:
+        if start.passed(exact):
             break
-    info |= {
-        "seeds": list(config.seeds),
-        "passed": passed if goal is not None else None,
-        "verified": sorted(chosen),
-        "effects": effects.tolist(),
-        "evaluations": painter.evaluations,
-    }
-    scores = tuple(exact + each - expected[best] for each in expected)
-    return Localization(kind, tuple(windows[best]), scores, width, info=info)
+    scores = [exact + each - expected[best] for each in expected]
+    return start.found(windows[best], scores, verified=sorted(chosen), effects=effects.tolist())
 
 
 def _verified(

@@ -8,15 +8,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from overpaint.localize.painter import Painter
-from overpaint.localize.search import (
-    LocoGenConfig,
-    goal_score,
-    passes,
-    window_widths,
-    windows_of,
-    winner,
-)
+from overpaint.localize.search import LocoGenConfig, windows_of, winner
+from overpaint.localize.start import begin
 from overpaint.models.clip import Clip
 from overpaint.models.model import Model
 from overpaint.types import Localization, Progress
@@ -45,34 +38,14 @@ def locogen(
     wider than the model. Nothing in the model is changed.
     """
     config = config or LocoGenConfig()
-    painter = Painter(model, clip, kind, originals, targets, config)
-    rule, widths = painter.rule, window_widths(painter.depth, config)
-    ends, (clean, full) = painter.paint([range(0), range(painter.depth)], "the ends", progress)
-    goal = goal_score(rule, config, clean, full)
-    tried: dict[str, list[float]] = {}
-    for width in widths:
+    start = begin(model, clip, kind, originals, targets, config, progress=progress)
+    painter, tried = start.painter, {}
+    for width in start.widths:
         windows = windows_of(painter.depth, width)
         images, scores = painter.paint(windows, f"windows of {width}", progress)
         tried[str(width)] = scores
-        best = winner(rule, scores)
-        if passes(rule, scores[best], goal, clean):
+        best = winner(painter.rule, scores)
+        if start.passed(scores[best]):
             break
-    return Localization(
-        kind=kind,
-        layers=tuple(windows[best]),
-        scores=tuple(scores),
-        window=width,
-        images=images if config.keep_images else None,
-        clean=ends[0] if config.keep_images else None,
-        info={
-            "originals": list(originals),
-            "targets": list(targets),
-            "seeds": list(config.seeds),
-            "clean": clean,
-            "full": full,
-            "threshold": goal,
-            "passed": passes(rule, scores[best], goal, clean),
-            "tried": tried,
-            "evaluations": painter.evaluations,
-        },
-    )
+    kept = images if config.keep_images else None
+    return start.found(windows[best], scores, kept, tried=tried)

@@ -37,6 +37,7 @@ class Painter:
         self.rule = kind_called(kind)
         check_prompts(originals, targets)
         self.model, self.clip, self.config = model, clip, config
+        self.originals, self.targets = tuple(originals), tuple(targets)
         self.guidance = model.family.guidance if config.guidance is None else config.guidance
         self.texts = texts(model, [*originals, *targets])
         self.depth = 1 + self.texts.projected[-1][0]
