@@ -75,7 +75,7 @@ def judged(condition: str, case: CaseRow, chances: tuple[float, float]) -> Itera
 
 @pytest.fixture
 def make(tmp_path: Path) -> Make:
-    """``make(conditions=, cases=, chances=, leave_out=, measures=, keep=, **configuration) -> folder``.
+    """``make(conditions=, cases=, chances=, leave_out=, measures=, keep=, **more) -> folder``.
 
     ``leave_out`` is how many of the last condition's results are missing; ``keep`` the pictures.
     """

@@ -17,7 +17,7 @@ from overpaint.benchmark.report.read import read
 from overpaint.benchmark.store import ConditionRow, Store
 from overpaint.errors import DataError, OutputError
 
-from .conftest import CASES, CHANCES, CONDITIONS, EVIL, SEEDS, Make, case
+from .conftest import CASES, CONDITIONS, EVIL, SEEDS, Make, case
 
 SWEEP = (
     CONDITIONS[0],
@@ -66,8 +66,8 @@ class Reader(HTMLParser):
         return [text for name, text in self.texts if name == tag]
 
 
-def written(folder: Path, **more: int) -> tuple[str, Reader]:
-    text = report(folder, **more)[0].read_text(encoding="utf-8")
+def written(folder: Path, pictures: int = 2) -> tuple[str, Reader]:
+    text = report(folder, pictures=pictures)[0].read_text(encoding="utf-8")
     return text, Reader(text)
 
 
@@ -94,7 +94,7 @@ def test_what_comes_from_data_is_escaped(make: Make):
         preset=EVIL,
         measures=[(EVIL, "", EVIL, 1.0), (EVIL, EVIL, EVIL, 1.0)],
         paper=[{"condition": EVIL, "efficacy": 0.5, "source": EVIL}],
-        **{"x_label": EVIL},
+        x_label=EVIL,
     )
     text, page = written(folder)
     assert (page.open, page.wrong) == ([], [])
@@ -124,10 +124,9 @@ def test_bold_is_the_best_and_numbers_are_those_of_the_scores(make: Make):
 
 def test_sweeps_are_drawn_one_plot_for_each_score(make: Make):
     text, page = written(make(SWEEP, x_label="layer"))
-    labels = [a.get("aria-label") for _, a in page.seen if "plot" in (a.get("class") or "").split()]
-    assert labels[2:] == [
-        f"{s} against layer" for s in ("Efficacy", "Generality", "Specificity", "F1")
-    ]
+    labels = [a.get("aria-label") for _, a in page.seen if a.get("class") == "plot"]
+    scores = ("Efficacy, %", "Generality, %", "Specificity, %", "F1, %")
+    assert labels[1:] == [f"{score} against layer" for score in scores]
     assert "layer" in page.text_of("text")
     assert {"1", "2", "3"} <= set(page.text_of("text"))
     assert "var(--line0)" in text

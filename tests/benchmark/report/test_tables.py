@@ -10,6 +10,7 @@ import pytest
 import torch
 
 from overpaint.benchmark.report import compare, tables
+from overpaint.benchmark.report.measures import measures
 from overpaint.benchmark.report.read import read
 from overpaint.benchmark.report.table import Cell, Column, Row, Table
 from overpaint.benchmark.report.text import to_csv, to_latex, to_markdown
@@ -51,7 +52,7 @@ def test_the_best_editor_is_bold_and_never_a_reference(make: Make):
     for kind in found.kinds:
         rows = {row.name: row for row in table.rows if row.group == kind}
         for place, column in enumerate(table.columns):
-            values = {e: rows[e].cells[place].value for e in ("time", "refact")}
+            values = {e: float(rows[e].cells[place].value or 0) for e in ("time", "refact")}
             top = max(values.values())
             best = {name for name, row in rows.items() if row.cells[place].best}
             assert best == {name for name, value in values.items() if value == top}, column
@@ -69,15 +70,18 @@ def test_one_editor_alone_is_not_the_best_of_anything(make: Make):
 
 def test_less_is_better_where_it_is(make: Make):
     values = {"baseline": (26.5, 12.0), "time": (26.1, 12.1), "refact": (26.4, 12.5)}
-    measures = [
+    rows = [
         (condition, "", name, value)
         for condition, pair in values.items()
         for name, value in zip(("CLIP score", "FID"), pair, strict=True)
     ]
     shares = [(name, "CEO", "F_p", 0.04) for name in values]
-    whole, each = tables.measures(read(make(measures=[*measures, *shares])))
+    whole, each = measures(read(make(measures=[*rows, *shares])))
     best = {
-        (row.name, c.name) for row in whole.rows for c, x in zip(whole.columns, row.cells) if x.best
+        (row.name, c.name)
+        for row in whole.rows
+        for c, x in zip(whole.columns, row.cells, strict=True)
+        if x.best
     }
     assert best == {("refact", "CLIP score"), ("time", "FID")}
     assert [row.name for row in each.rows] == ["CEO"]
@@ -160,3 +164,31 @@ def test_markdown_escapes_what_is_special():
 )
 def test_numbers_are_shown_in_their_digits(column: Column, value: float, shown: str):
     assert column.shown(value) == shown
+
+
+def test_repetitions_and_what_one_method_has_get_no_table_of_their_own(make: Make):
+    rows = [("time", "CEO", "lambda_p", 20.0), ("time", "CEO", "bracketed", 1.0)]
+    for name in ("baseline", "time"):
+        rows += [(name, "CEO", "F_p", 0.1), (name, "CEO", "F_p 1", 0.2), (name, "", "Delta", 0.5)]
+    whole, shares, own = measures(read(make(measures=rows)))
+    assert [c.label for c in whole.columns] == ["Δ"]
+    assert whole.columns[0].better == -1
+    assert (shares.title, [c.label for c in shares.columns]) == (
+        "Fₚ, case by case",
+        ["baseline", "time"],
+    )
+    assert (own.title, sorted(c.label for c in own.columns)) == (
+        "time, case by case",
+        ["bracketed", "λₚ"],
+    )
+
+
+def test_rows_on_fewer_cases_are_not_ranked(make: Make):
+    found = read(make((*CONDITIONS[:2], CONDITIONS[2]), leave_out=1))
+    table = tables.results(found)
+    assert table is not None
+    assert [c.name for c in table.columns][0] == "cases"
+    counts = {row.name: row.cells[0].value for row in table.rows if row.group == "all"}
+    assert counts == {"baseline": 9, "time": 9, "refact": 8}
+    assert not any(c.best for row in table.rows if row.group == "all" for c in row.cells)
+    assert compare.best(found) == "time"

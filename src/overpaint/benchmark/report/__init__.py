@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from overpaint.benchmark.report import compare, tables
+from overpaint.benchmark.report.measures import measures, measures_csv
 from overpaint.benchmark.report.page import page
 from overpaint.benchmark.report.read import Findings, read
 from overpaint.benchmark.report.table import Table
@@ -29,7 +30,9 @@ def report(run: Path, folder: Path | None = None, *, pictures: int = PICTURES) -
     found = read(run)
     folder = run / "report" if folder is None else folder
     made = _tables(found)
-    texts = {f"{table.name}.csv": to_csv(table) for table in made}
+    shown = [table for table in made if not table.name.startswith("measures")]
+    texts = {f"{table.name}.csv": to_csv(table) for table in shown}
+    texts |= {"measures.csv": measures_csv(found)} if found.measures else {}
     texts |= {"cases.csv": tables.cases_csv(found)} if found.scores else {}
     texts |= {"tables.md": to_markdown(made), "tables.tex": to_latex(made)}
     files = {PAGE: page(found, made, texts, pictures), **texts}
@@ -45,5 +48,5 @@ def report(run: Path, folder: Path | None = None, *, pictures: int = PICTURES) -
 
 
 def _tables(found: Findings) -> list[Table]:
-    own = [tables.results(found), compare.comparison(found), *tables.measures(found)]
+    own = [tables.results(found), compare.comparison(found), *measures(found)]
     return [table for table in (*own, tables.costs(found)) if table is not None]

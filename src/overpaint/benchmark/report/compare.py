@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import torch
 from torch import Tensor
 
@@ -22,12 +24,16 @@ COLUMNS = tuple(
 
 
 def best(found: Findings) -> str | None:
-    """The editor with the highest F1 over all cases (by efficacy where none has an F1)."""
+    """The editor with the highest F1 over all cases (by efficacy where none has an F1).
+
+    One that has seen fewer cases than others is compared with nobody.
+    """
     for name in ("f1", "efficacy"):
         values = {
             editor.name: value.mean
             for editor in found.editors
             if (summary := found.summaries.get((editor.name, "all")))
+            and found.whole(editor.name)
             and (value := getattr(summary, name))
         }
         if values:
@@ -42,15 +48,11 @@ def comparison(found: Findings) -> Table | None:
     their number (Holm). None where there is nobody to compare with.
     """
     winner = best(found)
-    others = [e.name for e in found.editors if e.name != winner]
+    others = [e.name for e in found.editors if e.name != winner and found.whole(e.name)]
     if winner is None or not others:
         return None
-    columns = []
-    for column in COLUMNS:
-        tests = [_tested(found, winner, other, column.name) for other in others]
-        corrected = iter(holm([test.p for test in tests if test]))
-        columns.append([_cell(test, next(corrected)) if test else Cell() for test in tests])
-    rows = [Row(other, cells) for other, cells in zip(others, zip(*columns, strict=True))]
+    columns = [_column(found, winner, others, column.name) for column in COLUMNS]
+    rows = [Row(other, [cells[i] for cells in columns]) for i, other in enumerate(others)]
     rows = [row for row in rows if any(cell.value is not None for cell in row.cells)]
     note = (
         f"How many points more {winner} has, with the 95 % interval over cases (bootstrap), and "
@@ -61,8 +63,13 @@ def comparison(found: Findings) -> Table | None:
     return Table("significance", f"{winner} against the others", COLUMNS, rows, heading, note)
 
 
-def _cell(test: Comparison, p: float) -> Cell:
-    return Cell(test.difference, low=test.low, high=test.high, p=p)
+def _column(found: Findings, winner: str, others: Sequence[str], name: str) -> list[Cell]:
+    tests = [_tested(found, winner, other, name) for other in others]
+    corrected = iter(holm([test.p for test in tests if test]))
+    return [
+        Cell(test.difference, low=test.low, high=test.high, p=next(corrected)) if test else Cell()
+        for test in tests
+    ]
 
 
 def _tested(found: Findings, one: str, other: str, name: str) -> Comparison | None:

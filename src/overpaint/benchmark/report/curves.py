@@ -8,73 +8,85 @@ from itertools import pairwise
 from typing import Any
 
 from overpaint.benchmark.report.markup import Html, element, join
+from overpaint.benchmark.report.measures import called, overall
 from overpaint.benchmark.report.plots import INK, MUTED, SERIES, colour, plot
 from overpaint.benchmark.report.read import Findings
 from overpaint.benchmark.report.tables import SCORES
-from overpaint.benchmark.rows import ConditionRow
-from overpaint.benchmark.score import Number
+from overpaint.benchmark.rows import ConditionRow, Measure
 
+Point = tuple[float, float, float]  # low, mean, high
+
+DASHES = {"baseline": ":", "oracle": "--"}
 SHOWN = SCORES[:4]  # efficacy, generality, specificity, F1
 
 
 def series(found: Findings) -> dict[str, list[ConditionRow]]:
     """The curves: conditions that have a place on one, from left to right."""
-    curves: dict[str, list[ConditionRow]] = {}
-    for condition in found.conditions:
-        if condition.series and condition.x is not None:
-            curves.setdefault(condition.series, []).append(condition)
-    ordered = {name: sorted(rows, key=lambda row: row.x or 0) for name, rows in curves.items()}
-    return {name: rows for name, rows in ordered.items() if len(rows) > 1}
+    curves = {name: [r for r in rows if r.x is not None] for name, rows in found.lines.items()}
+    return {name: rows for name, rows in curves.items() if len(rows) > 1}
 
 
 def sweeps(found: Findings) -> Html | None:
-    """A plot for each score, with all curves in it; None without curves."""
+    """A plot for each score and each measure, with all curves in it; None without curves."""
     lines = series(found)
-    x_label = str(found.configuration.get("x_label") or "setting")
-    figures = [
-        element(
-            "figure",
-            plot(draw, f"{column.label} against {x_label}", f"sweep-{column.name}", (4.4, 3.0)),
-        )  # fmt: skip
-        for column in SHOWN
-        if any(number_of(found, row.name, column.name) for rows in lines.values() for row in rows)
-        for draw in [partial(_sweep, found, lines, column.name, column.label, x_label)]
-    ]
-    if not figures:
+    if not lines:
         return None
+    x_label = str(found.configuration.get("x_label") or "setting")
+    names = {row.name for rows in lines.values() for row in rows} | {
+        n for n, _ in _references(found)
+    }
+    wanted = [(f"{c.label}, %", _scores(found, names, c.name)) for c in SHOWN]
+    wanted += [(called(name), _measured(values)) for name, values in overall(found).items()]
+    figures = []
+    for number, (title, values) in enumerate(wanted):
+        if any(row.name in values for rows in lines.values() for row in rows):
+            draw = partial(_sweep, found, lines, values, title, x_label)
+            drawn = plot(draw, f"{title} against {x_label}", f"sweep{number}", (4.4, 3.0))
+            figures.append(element("figure", drawn))
+    note = "Bands: 95 % interval over cases; of measures, the standard deviation over seeds."
     return join(
-        element("h2", f"Scores against {x_label}", id="curves"),
-        _legend(list(lines), references=bool(_references(found))),
+        element("h2", f"Against the {x_label}", id="curves"),
+        _legend(found, list(lines)),
         element("div", *figures, class_="plots"),
-        element("p", "Bands: 95 % interval over cases.", class_="note"),
+        element("p", note, class_="note"),
     )
+
+
+def _scores(found: Findings, names: set[str], score: str) -> dict[str, Point]:
+    """Mean and interval in percent, by condition."""
+    own = {name: found.summaries.get((name, "all")) for name in names}
+    numbers = {name: getattr(summary, score) for name, summary in own.items() if summary}
+    return {name: (100 * n.low, 100 * n.mean, 100 * n.high) for name, n in numbers.items() if n}
+
+
+def _measured(values: Sequence[Measure]) -> dict[str, Point]:
+    return {m.condition: (m.value - m.spread, m.value, m.value + m.spread) for m in values}
 
 
 def _sweep(
     found: Findings,
     lines: dict[str, list[ConditionRow]],
-    score: str,
-    label: str,
+    values: dict[str, Point],
+    title: str,
     x_label: str,
     axes: Any,
 ) -> None:
-    for number, rows in enumerate(lines.values()):
-        known = [(row.x, n) for row in rows if (n := number_of(found, row.name, score))]
-        places = [x for x, _ in known]
-        low, mean, high = (
-            [100 * getattr(n, part) for _, n in known] for part in ("low", "mean", "high")
-        )
-        paint = colour(number)
-        axes.fill_between(places, low, high, color=paint, alpha=0.14, linewidth=0)
-        axes.plot(places, mean, "o-", color=paint, linewidth=1.6, markersize=4)
+    order = list(found.lines)
+    for name, rows in lines.items():
+        known = [(row.x, *values[row.name]) for row in rows if row.name in values]
+        if known:
+            places, low, mean, high = zip(*known, strict=True)
+            paint = colour(order.index(name))
+            axes.fill_between(places, low, high, color=paint, alpha=0.14, linewidth=0)
+            axes.plot(places, mean, "o-", color=paint, linewidth=1.6, markersize=4)
     for reference, dashes in _references(found):
-        value = number_of(found, reference, score)
-        if value:
-            axes.axhline(100 * value.mean, color=MUTED, linewidth=1, linestyle=dashes)
+        if reference in values:
+            axes.axhline(values[reference][1], color=MUTED, linewidth=1, linestyle=dashes)
     _places(axes, [row.x or 0.0 for rows in lines.values() for row in rows])
-    axes.set_ylim(-3, 103)
+    if title.endswith("%"):
+        axes.set_ylim(-3, 103)
     axes.set_xlabel(x_label)
-    axes.set_title(f"{label}, %", loc="left", fontsize=10, color=INK)
+    axes.set_title(title, loc="left", fontsize=10, color=INK)
 
 
 def _places(axes: Any, values: Sequence[float]) -> None:
@@ -91,22 +103,16 @@ def _places(axes: Any, values: Sequence[float]) -> None:
 
 
 def _references(found: Findings) -> list[tuple[str, str]]:
-    named = [(found.named("baseline"), ":"), (found.named("oracle"), "--")]
-    return [(name, dashes) for name, dashes in named if name]
+    return [(name, dashes) for name, dashes in DASHES.items() if found.named(name) == name]
 
 
-def number_of(found: Findings, condition: str, score: str) -> Number | None:
-    """A condition's number over all cases."""
-    summary = found.summaries.get((condition, "all"))
-    return getattr(summary, score) if summary else None
-
-
-def _legend(names: Sequence[str], *, references: bool) -> Html:
+def _legend(found: Findings, names: Sequence[str]) -> Html:
+    order = list(found.lines)
     items = [
-        element("li", element("span", class_=f"key line{number % SERIES}"), name)
-        for number, name in enumerate(names)
+        element("li", element("span", class_=f"key line{order.index(name) % SERIES}"), name)
+        for name in names
     ]
-    if references:
-        items.append(element("li", element("span", class_="key dotted"), "baseline"))
-        items.append(element("li", element("span", class_="key dashed"), "oracle"))
+    kinds = {"baseline": "dotted", "oracle": "dashed"}
+    for name, _ in _references(found):
+        items.append(element("li", element("span", class_=f"key {kinds[name]}"), name))
     return element("ul", *items, class_="legend")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from typing import Any
@@ -12,16 +12,17 @@ from overpaint.benchmark.report.plots import INK, MUTED, PAPER, RULE, colour, pl
 from overpaint.benchmark.report.read import Findings
 from overpaint.benchmark.score import Number
 
-FEW = 8  # conditions up to which each has its name beside its point
+FEW = 8  # conditions or curves up to which each has its name beside its point
 Box = tuple[float, float, float, float]  # left, bottom, right, top
 
 
 @dataclass(frozen=True)
 class Point:
-    """A condition in the pictures; ``paint`` is its colour, the same in both."""
+    """A condition in the pictures, in its colour ``paint``; ``line`` is its curve, or ""."""
 
     name: str
     paint: str
+    line: str
     generality: Number
     specificity: Number
     f1: Number
@@ -33,35 +34,38 @@ class Point:
 
 
 def overview(found: Findings) -> Html | None:
-    """Both pictures; None where there is nothing to compare."""
+    """Both pictures, or the first; None where there is nothing to compare.
+
+    Points of a curve are joined in the first and left out of the second.
+    """
     points = _points(found)
     if len(points) < 2:
         return None
-    tall = max(3.4, 0.9 + 0.3 * len(points)) if len(points) <= 24 else 8.0
-    figures = [
-        element(
-            "figure",
-            plot(partial(_tradeoff, points), "Specificity against generality", "tradeoff",
-                 (4.6, 3.8)),
-            element("figcaption", "Up and to the right is better. Crosses: 95 % intervals over "
-                    "cases. Thin lines: equal F1."),
-        ),
-        element(
-            "figure",
-            plot(partial(_ranking, points), "F1 of every condition", "ranking", (4.6, tall)),
-            element("figcaption", "F1 with the 95 % interval over cases."),
-        ),
-    ]  # fmt: skip
+    said = (
+        "Up and to the right is better. Crosses: 95 % intervals over cases. Thin lines: equal F1."
+    )
+    drawn = plot(
+        partial(_tradeoff, points), "Specificity against generality", "tradeoff", (4.6, 3.8)
+    )
+    figures = [element("figure", drawn, element("figcaption", said))]
+    alone = [point for point in points if not point.line]
+    if any(point.paint != MUTED for point in alone):
+        tall = max(3.4, 0.9 + 0.3 * len(alone))
+        drawn = plot(partial(_ranking, alone), "F1 of every condition", "ranking", (4.6, tall))
+        said = "F1 with the 95 % interval over cases."
+        figures.append(element("figure", drawn, element("figcaption", said)))
     return element("div", *figures, class_="plots")
 
 
 def _points(found: Findings) -> list[Point]:
-    points, editors = [], found.editors
-    for condition in found.conditions:
+    points, order = [], list(found.lines)
+    for condition in sorted(found.conditions, key=lambda c: (c.series, c.x or 0)):
         own = found.summaries.get((condition.name, "all"))
         if own and own.generality and own.specificity and own.f1:
-            paint = colour(editors.index(condition)) if condition in editors else MUTED
-            points.append(Point(condition.name, paint, own.generality, own.specificity, own.f1))
+            line = condition.series or condition.name
+            paint = colour(order.index(line)) if condition in found.editors else MUTED
+            numbers = own.generality, own.specificity, own.f1
+            points.append(Point(condition.name, paint, condition.series, *numbers))
     return points
 
 
@@ -71,34 +75,46 @@ def _tradeoff(points: Sequence[Point], axes: Any) -> None:
         across = [level**2 / 104 + k * (104 - level**2 / 104) / 80 for k in range(81)]
         axes.plot(across, [level**2 / x for x in across], color=RULE, linewidth=0.9)
         axes.text(104, level**2 / 104, f" {level}", color=MUTED, fontsize=7.5, va="center")
+    curves: dict[str, list[Point]] = {}
     for point in points:
-        x, y = point.at
-        numbers = (point.generality, point.specificity)
-        reach = [[[100 * (n.mean - n.low)], [100 * (n.high - n.mean)]] for n in numbers]
-        (left, right), (down, up) = reach
-        axes.plot([x - left[0], x + right[0]], [y, y], color=point.paint, linewidth=1, alpha=0.55)
-        axes.plot([x, x], [y - down[0], y + up[0]], color=point.paint, linewidth=1, alpha=0.55)
-        axes.plot(x, y, "o", color=point.paint, markersize=7, markeredgecolor=PAPER)
-    if len(points) <= FEW:
-        _names(points, axes)
+        curves.setdefault(point.line or point.name, []).append(point)
+    for own in curves.values():
+        across, up = zip(*(point.at for point in own), strict=True)
+        alone = len(own) == 1
+        if alone:
+            _cross(own[0], axes)
+        axes.plot(across, up, "o-", color=own[0].paint, markersize=7 if alone else 4,
+                  markeredgecolor=PAPER, linewidth=1.3)  # fmt: skip
+    if len(curves) <= FEW:
+        _names({name: own[-1] for name, own in curves.items()}, axes)
     axes.set_xlim(-3, 104)
     axes.set_ylim(-3, 104)
     axes.set_xlabel("generality, %")
     axes.set_ylabel("specificity, %")
 
 
-def _names(points: Sequence[Point], axes: Any) -> None:
+def _cross(point: Point, axes: Any) -> None:
+    """The intervals of both numbers."""
+    x, y = point.at
+    across, up = ([100 * n.low, 100 * n.high] for n in (point.generality, point.specificity))
+    axes.plot(across, [y, y], color=point.paint, linewidth=1, alpha=0.55)
+    axes.plot([x, x], up, color=point.paint, linewidth=1, alpha=0.55)
+
+
+def _names(named: Mapping[str, Point], axes: Any) -> None:
     """Each name on that side of its point where it hides least."""
-    taken = [(x - 2, y - 2.5, x + 2, y + 2.5) for x, y in (point.at for point in points)]
-    for point in points:
+    places = (point.at for point in named.values())
+    taken = [(x - 2, y - 2.5, x + 2, y + 2.5) for x, y in places]
+    for name, point in named.items():
         x, y = point.at
-        wide = 2.3 * len(point.name)
-        places = [(x + 3, y + 1.5), (x - 3 - wide, y + 1.5), (x + 3, y - 5.5),
-                  (x - 3 - wide, y - 5.5), (x - wide / 2, y + 4), (x - wide / 2, y - 8)]  # fmt: skip
+        wide = 2.3 * len(name)
+        right, left = x + 3, x - 3 - wide
+        beside = [(side, y + up) for up in (1.5, -5.5) for side in (right, left)]
+        places = [*beside, (x - wide / 2, y + 4), (x - wide / 2, y - 8)]
         boxes = [(left, low, left + wide, low + 5) for left, low in places]
         box = min(boxes, key=lambda box: _hidden(box, taken))
         taken.append(box)
-        axes.text(box[0], box[1], point.name, color=point.paint, fontsize=9.5)
+        axes.text(box[0], box[1], name, color=point.paint, fontsize=9.5)
 
 
 def _hidden(box: Box, taken: Sequence[Box]) -> float:

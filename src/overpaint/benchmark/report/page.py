@@ -53,7 +53,7 @@ def page(
 
 
 def _own(name: str) -> Html:
-    return Html(files(__package__).joinpath(name).read_text(encoding="utf-8"))
+    return Html(files("overpaint.benchmark.report").joinpath(name).read_text(encoding="utf-8"))
 
 
 def _shown(table: Table | None) -> Html | None:
@@ -66,7 +66,7 @@ def _head(found: Findings) -> Html:
     count = seeds if isinstance(seeds, int) else len(seeds) if seeds else 0
     facts = [
         f"{configuration['model']}" if configuration.get("model") else "",
-        f"{configuration['data']}" if isinstance(configuration.get("data"), str) else "",
+        ", ".join(configuration.get("data") or ()),
         _many(len(found.cases), "case"),
         _many(count, "seed"),
         f"{len(found.results):,} pictures judged" if found.results else "",
@@ -130,8 +130,13 @@ def _counted(count: int) -> str:
 def _made(found: Findings) -> Html:
     command = found.notes.get("command")
     versions = found.notes.get("versions") or {}
-    left_out = ("title", "paper", "methods")
-    settings = {k: v for k, v in found.configuration.items() if k not in left_out}
+    noted = {k: v for k, v in found.notes.items() if k not in ("command", "versions")}
+    left_out = ("title", "paper", "methods", "settings", "sweeps")
+    settings = {
+        k: v
+        for k, v in found.configuration.items()
+        if k not in left_out and v not in (None, "", {})
+    }
     conditions = [
         (c.name, ", ".join(f"{k} = {_plain(v)}" for k, v in c.settings.items()) or "as they come")
         for c in found.editors
@@ -139,7 +144,7 @@ def _made(found: Findings) -> Html:
     return join(
         element("h2", "How it was made", id="made"),
         element("pre", element("code", str(command)), class_="command") if command else None,
-        _pairs("Configuration", [(k, _plain(v)) for k, v in settings.items()]),
+        _pairs("Configuration", [(k, _plain(v)) for k, v in (settings | noted).items()]),
         _pairs("Settings of the methods", conditions),
         _pairs("Versions", [(k, _plain(v)) for k, v in dict(versions).items()]),
     )

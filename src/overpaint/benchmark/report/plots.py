@@ -32,7 +32,11 @@ def plot(draw: Callable[[Any], None], label: str, name: str, size: tuple[float, 
     from matplotlib import rc_context
     from matplotlib.text import Text
 
-    settings = {"svg.fonttype": "none", "svg.hashsalt": name, "text.parse_math": False}
+    settings: dict[Any, Any] = {
+        "svg.fonttype": "none",
+        "svg.hashsalt": name,
+        "text.parse_math": False,
+    }
     file = io.StringIO()
     with rc_context(settings), warnings.catch_warnings():
         warnings.filterwarnings("ignore", "Glyph .* missing")  # the reader's font draws the text

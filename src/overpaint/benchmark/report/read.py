@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -50,6 +51,11 @@ class Findings:
         own = list(dict.fromkeys(case.kind for case in self.cases))
         return ["all", *own] if len(own) > 1 else ["all"]
 
+    def whole(self, condition: str, kind: str = "all") -> bool:
+        """Whether the condition was scored on as many cases of ``kind`` as any other."""
+        counts = {name: s.cases for (name, own), s in self.summaries.items() if own == kind}
+        return counts.get(condition, 0) == max(counts.values(), default=0)
+
     def named(self, method: str) -> str | None:
         """The name of the first condition of ``method``, if there is one."""
         return next((c.name for c in self.conditions if c.method == method), None)
@@ -61,6 +67,17 @@ class Findings:
         for result in self.results:
             found.setdefault(result.key[:3], []).append(result)
         return found
+
+    @property
+    def lines(self) -> dict[str, list[ConditionRow]]:
+        """The editors by the curve they are points of, from left to right; others by themselves.
+
+        Their order is that of the colours.
+        """
+        found: dict[str, list[ConditionRow]] = {}
+        for editor in self.editors:
+            found.setdefault(editor.series or editor.name, []).append(editor)
+        return {name: sorted(rows, key=lambda row: row.x or 0) for name, rows in found.items()}
 
     @cached_property
     def score(self) -> Mapping[tuple[str, str], CaseScore]:
@@ -101,13 +118,15 @@ def read(folder: Path) -> Findings:
 
 def _missing(found: Findings) -> Iterator[tuple[str, int]]:
     """Conditions with pictures that are wanted and not there, and how many."""
+    there = Counter(result.key.condition for result in found.results)
     for condition in found.conditions:
-        absent = 0
-        for case in found.cases:
-            for probe in case.probes:
-                seeds = probe.get("seeds", found.configuration.get("seeds", 0))
-                wanted = seeds if isinstance(seeds, int) else len(seeds)
-                there = len(found.seen.get((condition.name, case.name, probe["place"]), ()))
-                absent += max(0, wanted - there)
-        if absent:
-            yield condition.name, absent
+        wanted = condition.about.get("pictures")
+        if wanted is None:
+            wanted = sum(_seeds(found, probe) for case in found.cases for probe in case.probes)
+        if wanted > there[condition.name]:
+            yield condition.name, wanted - there[condition.name]
+
+
+def _seeds(found: Findings, probe: Mapping[str, Any]) -> int:
+    seeds = probe.get("seeds", found.configuration.get("seeds", 0))
+    return seeds if isinstance(seeds, int) else len(seeds)

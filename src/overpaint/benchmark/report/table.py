@@ -61,13 +61,17 @@ class Column:
 
 @dataclass(frozen=True)
 class Row:
-    """``name`` heads the row; ``source`` says where numbers that are not ours come from."""
+    """``name`` heads the row; ``source`` says where numbers that are not ours come from.
+
+    The best is sought among editors, and of them among those ``ranked``: measured on all cases.
+    """
 
     name: str
     cells: Sequence[Cell]
     group: str = ""
     source: str = ""
     editor: bool = False
+    ranked: bool = True
 
 
 @dataclass(frozen=True)
@@ -93,7 +97,8 @@ def marked(table: Table) -> Table:
     """``table`` with the best editors of every group and column marked, where there is a choice."""
     rows = list(table.rows)
     for group in dict.fromkeys(row.group for row in rows):
-        chosen = [i for i, row in enumerate(rows) if row.group == group and row.editor]
+        own = [i for i, row in enumerate(rows) if row.group == group and row.editor]
+        chosen = [i for i in own if rows[i].ranked]
         for place, column in enumerate(table.columns):
             for i in _best(chosen, lambda i, k=place: rows[i].cells[k].value, column.better):
                 cells = list(rows[i].cells)

@@ -1,15 +1,15 @@
-"""The tables of a report: scores, what edits cost, and all else that was measured."""
+"""The tables of scores and of what edits cost."""
 
 from __future__ import annotations
 
 import csv
 import io
-import math
 from collections.abc import Iterator, Sequence
-from dataclasses import fields
+from dataclasses import fields, replace
 
 from overpaint.benchmark.report.read import Findings
 from overpaint.benchmark.report.table import Cell, Column, Row, Table, marked, number
+from overpaint.benchmark.rows import ConditionRow
 from overpaint.benchmark.score import CaseScore, Summary
 
 SCORES = tuple(
@@ -27,41 +27,63 @@ COSTS = (
     Column("kilobytes", "kB", digits=-3, better=-1),
     Column("parameters_percent", "% of the weights", digits=-3, better=-1),
 )
-BETTER = {"clip": 1, "fid": -1, "δ": -1, "delta": -1}
-"""What is better of a measure, by how its name begins."""
-
 assert {f.name for f in fields(Summary)} - {"cases"} == {column.name for column in SCORES}
 
 
 def results(found: Findings) -> Table | None:
     """Efficacy, generality, specificity and their means: ReFACT's Table 1, TIME's Table 2."""
+    columns = [c for c in SCORES if any(getattr(s, c.name) for s in found.summaries.values())]
     rows: list[Row] = []
     for kind in found.kinds:
         for condition in found.conditions:
-            summary = found.summaries.get((condition.name, kind))
-            if summary is not None:
-                cells = [number(getattr(summary, column.name)) for column in SCORES]
-                editor = condition in found.editors
-                rows.append(Row(condition.name, cells, kind, editor=editor))
-            rows += _published(found, condition.name, kind, SCORES)
+            rows += _scored(found, condition, kind, columns)
+            rows += published(found, condition.name, kind, columns)
     if not any(not row.source for row in rows):
         return None
+    table = Table("results", "Scores", columns, rows, note=_note(found, rows))
+    even = all(found.whole(name, kind) for name, kind in found.summaries if kind in found.kinds)
+    return marked(table) if even else _with_cases(found, marked(table))
+
+
+def _scored(
+    found: Findings, condition: ConditionRow, kind: str, columns: Sequence[Column]
+) -> Iterator[Row]:
+    summary = found.summaries.get((condition.name, kind))
+    if summary is not None:
+        cells = [number(getattr(summary, column.name)) for column in columns]
+        whole = found.whole(condition.name, kind)
+        yield Row(condition.name, cells, kind, editor=condition in found.editors, ranked=whole)
+
+
+def _note(found: Findings, rows: Sequence[Row]) -> str:
     note = (
         "In percent: mean ± standard deviation over seeds; below, the 95 % interval over cases "
-        "(bootstrap). "
+        "(bootstrap)."
     )
     if len(found.editors) > 1:
-        note += "Bold: the best editor; baseline and oracle are there to compare with. "
+        note += " Bold: the best editor; baseline and oracle are there to compare with."
     if any(row.source for row in rows):
-        note += "In italics: the numbers printed in the papers, for their models and prompts."
-    return marked(Table("results", "Scores", SCORES, rows, note=note.strip()))
+        note += " In italics: the numbers printed in the papers, for their models and prompts."
+    return note
+
+
+def _with_cases(found: Findings, table: Table) -> Table:
+    """``table`` with a column that says on how many cases a row rests."""
+    rows = []
+    for row in table.rows:
+        summary = None if row.source else found.summaries.get((row.name, row.group))
+        count = Cell(float(summary.cases) if summary else None)
+        rows.append(replace(row, cells=[count, *row.cells]))
+    note = f"{table.note} Rows on fewer cases than others are not ranked."
+    columns = [Column("cases", "Cases", digits=0), *table.columns]
+    return replace(table, columns=columns, rows=rows, note=note)
 
 
 def costs(found: Findings) -> Table | None:
     """Seconds, kilobytes and share of the weights of each editor."""
     columns = [c for c in COSTS if any(c.name in e.about for e in found.editors)]
     rows = [
-        Row(e.name, [Cell(_float(e.about.get(c.name))) for c in columns], editor=True)
+        Row(e.name, [Cell(as_number(e.about.get(c.name))) for c in columns], editor=True)
         for e in found.editors
         if any(c.name in e.about for c in columns)
     ]
@@ -71,58 +93,7 @@ def costs(found: Findings) -> Table | None:
     return marked(Table("costs", "What an edit costs", columns, rows, note=note))
 
 
-def measures(found: Findings) -> list[Table]:
-    """What was measured of whole conditions, and a table for each thing measured case by case."""
-    whole, cases = _whole(found), _by_case(found)
-    return [*([whole] if whole else []), *cases]
-
-
-def _whole(found: Findings) -> Table | None:
-    values = {(m.condition, m.name): m for m in found.measures if not m.case}
-    names = list(dict.fromkeys(name for _, name in values))
-    if not names:
-        return None
-    columns = [
-        _measured(name, name, [m.value for m in found.measures if m.name == name]) for name in names
-    ]
-    rows: list[Row] = []
-    for condition in found.conditions:
-        own = [values.get((condition.name, name)) for name in names]
-        cells = [Cell(m.value, m.spread or None) if m else Cell() for m in own]
-        if any(own):
-            rows.append(Row(condition.name, cells, editor=condition in found.editors))
-        rows += _published(found, condition.name, "all", columns)
-    note = "± standard deviation over seeds, where there is one."
-    return marked(Table("measures", "Measures", columns, rows, note=note))
-
-
-def _by_case(found: Findings) -> Iterator[Table]:
-    values = {(m.condition, m.case, m.name): m for m in found.measures if m.case}
-    cases = list(dict.fromkeys(case for _, case, _ in values))
-    for name in dict.fromkeys(name for _, _, name in values):
-        shown = [
-            c for c in found.conditions if any(k[0] == c.name and k[2] == name for k in values)
-        ]
-        all_values = [m.value for m in values.values() if m.name == name]
-        columns = [_measured(c.name, c.name, all_values, of=name) for c in shown]
-        rows = []
-        for case in cases:
-            own = [values.get((c.name, case, name)) for c in shown]
-            cells = [Cell(m.value, m.spread or None) if m else Cell() for m in own]
-            if any(own):
-                rows.append(Row(case, cells))
-        yield Table(f"measure-{_stem(name)}", f"{name}, case by case", columns, rows, "Case")
-
-
-def _measured(name: str, label: str, values: Sequence[float], of: str = "") -> Column:
-    """A column of a measure: three digits after the point for shares, four in all for others."""
-    better = next((b for start, b in BETTER.items() if (of or name).lower().startswith(start)), 0)
-    largest = max(abs(value) for value in values)
-    digits = 3 if largest <= 1 else max(0, 3 - int(math.log10(largest)))
-    return Column(name, label, digits=digits, better=better)
-
-
-def _published(
+def published(
     found: Findings, condition: str, kind: str, columns: Sequence[Column]
 ) -> Iterator[Row]:
     """The rows of a paper that stand beside ours; a paper's only kind is what a run calls all."""
@@ -131,18 +102,14 @@ def _published(
         alone = found.kinds == ["all"] and kind == "all"
         if entry.get("condition") == condition and (theirs == kind or alone):
             known = {str(key).lower(): value for key, value in entry.items()}
-            cells = [Cell(_float(known.get(column.name.lower()))) for column in columns]
+            cells = [Cell(as_number(known.get(column.name.lower()))) for column in columns]
             if any(cell.value is not None for cell in cells):
                 yield Row(condition, cells, kind, source=str(entry.get("source") or "the paper"))
 
 
-def _float(value: object) -> float | None:
+def as_number(value: object) -> float | None:
+    """``value`` if it is a number."""
     return float(value) if isinstance(value, int | float) else None
-
-
-def _stem(name: str) -> str:
-    letters = "".join(c if c.isascii() and c.isalnum() else "-" for c in name.lower())
-    return letters.strip("-") or "case"
 
 
 def cases_csv(found: Findings) -> str:
