@@ -7,6 +7,9 @@ from pathlib import Path
 import pytest
 from safetensors.torch import load_file, save_file
 
+from overpaint.models.load import load
+from overpaint.models.save import save_model
+
 from .conftest import QUICK, Run, one_line
 
 LONG = "a rose and " * 40 + "a rose"
@@ -104,6 +107,21 @@ def test_file_that_is_no_patch(run: Run, tmp_path: Path) -> None:
     (tmp_path / "text").write_text("not a patch")
     for command in (("patch", "show"), ("paint", "a rose", "--patch"), ("patch", "diff", "text")):
         assert "expected a patch file, got 'text'" in one_line(run(*command, "text"))
+
+
+def test_patch_told_by_the_weights_of_another_model(
+    run: Run, tmp_path: Path, made: dict[str, Path]
+) -> None:
+    """A Toybox whose weights are not those that the patch was computed on."""
+    other = load("toybox")
+    next(other.component("text_encoder").parameters()).data[0, 0] += 1
+    save_model(other, tmp_path / "other")
+    for command in (("export", made["time"], "-o", "lora"), ("diff", made["time"], made["time"])):
+        assert "expected a model with fingerprint" in one_line(
+            run("patch", *command, "-m", "other")
+        )
+    assert not (tmp_path / "lora").exists()
+    assert run("patch", "export", made["time"], "-o", "l", "-m", "other", "--force").exit_code == 0
 
 
 def test_other_safetensors(run: Run, tmp_path: Path, made: dict[str, Path]) -> None:

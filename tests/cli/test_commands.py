@@ -172,6 +172,23 @@ def test_patch_export_writes_a_lora(run: Run, made: dict[str, Path]) -> None:
     assert any(key.startswith("lora_te_text_model_encoder_layers_7_mlp_fc2") for key in keys)
 
 
+def test_patch_export_of_changes_told_by_the_models_weights(
+    run: Run, made: dict[str, Path]
+) -> None:
+    from safetensors.torch import load_file
+
+    done = run("patch", "export", made["time"], "-o", "lora.safetensors", "--json")
+    assert json.loads(done.stdout)["bytes"] == Path("lora.safetensors").stat().st_size
+    tensors = load_file("lora.safetensors")
+    patch, model = overpaint.load_patch(made["time"]), overpaint.load("toybox")
+    delta = patch.deltas[0]
+    key = f"lora_unet_{delta.site.name.replace('.', '_')}.lora"
+    got = tensors[f"{key}_up.weight"] @ tensors[f"{key}_down.weight"]
+    weight = model.denoiser.get_parameter(f"{delta.site.name}.weight").detach()
+    want = delta.change(weight)
+    assert (got - want).norm() <= 1e-5 * want.norm()
+
+
 def test_models(run: Run) -> None:
     assert run("models").stdout == run("models", "list").stdout
     names = [row["family"] for row in json.loads(run("models", "list", "--json").stdout)]
