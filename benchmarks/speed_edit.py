@@ -10,11 +10,11 @@ ReFACT: one step (loss and gradient) of the suffix-only loop, against the same l
 passes, padded to 77 tokens as the pipelines do it; and, to be fair, cut to the longest context.
 TIME: from given embeddings, which both ways need alike, to the edit of all 32 matrices. Ours is
 what the patch holds, L and A of ``ΔW = W L A``, once for all; eq. 5 gives every W' by a d x d
-inverse per matrix: as printed (a sum of outer products over tokens), and with the sums as matrix products,
-in float32 and in the float64 that ours is computed in: keys are long and λ is small, so that in
-float32 an inverse loses most digits. Two ratios: until the edit is known, and until all 32 matrices
-have their new values. Times are the best of several in one run (the slow forms run once), on the
-same thread(s), and the results are compared.
+inverse per matrix: as printed (a sum of outer products over tokens), and with the sums as matrix
+products, in float32 and in the float64 that ours is computed in: keys are long and λ is small, so
+that in float32 an inverse loses most digits. Two ratios: until the edit is known, and until all 32
+matrices have their new values. Times are the best of several in one run (the slow forms run once),
+on the same thread(s), and the results are compared.
 """
 
 from __future__ import annotations
