@@ -1,0 +1,78 @@
+"""``overpaint bench``: what it prints, and how it is stopped and gone on with."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from overpaint.benchmark import run as runs
+from overpaint.benchmark.store import Store
+
+from .conftest import Run, one_line
+
+SMALL = ("--preset", "refact-table1", "--model", "toybox", "--methods", "baseline,oracle")
+TINY = (*SMALL, "--data", "toybox-roles", "--limit", "1", "--seeds", "1", "--steps", "1")
+
+
+def test_list_names_every_preset(run: Run):
+    result = run("bench", "--list")
+    assert result.exit_code == 0
+    for name in ("refact-table1", "time-table4-ablation", "locogen-fig5", "mass"):
+        assert name in result.stdout
+
+
+def test_a_run_and_going_on_with_it(run: Run):
+    result = run("bench", *TINY)
+    assert result.exit_code == 0, result.output
+    assert "ReFACT, Table 1" in result.stdout
+    assert "oracle" in result.stdout
+    folder = Path("bench/refact-table1-toybox")
+    assert f"overpaint report {folder}" in result.stdout
+    with Store.open(folder / "run.sqlite") as store:
+        before = store.digest()
+        assert len(store) == 22
+        assert store.notes()["command"].startswith("overpaint ")
+    again = run("bench", *TINY, "--json")
+    assert {row["condition"] for row in json.loads(again.stdout)["scores"]} == {
+        "baseline",
+        "oracle",
+    }
+    with Store.open(folder / "run.sqlite") as store:
+        assert store.digest() == before
+    assert "begun with another seeds" in one_line(run("bench", *TINY[:-3], "2", "--steps", "1"))
+
+
+def test_a_configuration_in_a_file(run: Run):
+    Path("mine.toml").write_text("sedes = 3\n")
+    assert "mine.toml: unknown key 'sedes'" in one_line(run("bench", "--config", "mine.toml"))
+
+
+def test_stopping_says_how_to_go_on(run: Run, monkeypatch: pytest.MonkeyPatch):
+    def stop(*_: Any, **__: Any) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(runs, "paint", stop)
+    result = run("bench", *TINY)
+    assert result.exit_code == 130
+    assert "The same command goes on" in " ".join(result.stderr.split())
+
+
+@pytest.mark.parametrize(
+    ("words", "says"),
+    [
+        ((), "--preset NAME or --config FILE"),
+        (("--preset", "a", "--config", "b"), "--preset NAME or --config FILE"),
+        (("--preset", "table9"), "a preset out of"),
+        (("--config", "none.toml"), "cannot read 'none.toml'"),
+        ((*TINY, "--methods", "magic"), "a method out of"),
+        ((*TINY, "--set", "layer=7"), "expected METHOD.SETTING=VALUE"),
+        ((*TINY, "--methods", "refact", "--set", "refact.leyer=7"), "no setting 'leyer'"),
+        ((*TINY, "--seeds", "0"), "seeds of at least 1"),
+        ((*TINY, "--judge", "nobody/here"), "nobody/here"),
+    ],
+)
+def test_bad_input_is_one_line(run: Run, words: tuple[str, ...], says: str):
+    assert says in one_line(run("bench", *words))
