@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -41,7 +42,7 @@ class LayerScores:
 
 def editable_layers(model: Model, component: str = "text_encoder") -> tuple[int, ...]:
     """All layers but the last, whose MLP no later token reads."""
-    tower = text_transformer(model.component(component))
+    tower: Any = text_transformer(model.component(component))
     return tuple(range(len(tower.encoder.layers) - 1))
 
 

@@ -65,6 +65,16 @@ def fits(model: Model, prompt: str, component: str = "text_encoder") -> bool:
     return True
 
 
+SMALL = frozenset("a an the of in on at and with to from by next front photo picture image".split())
+"""Words that say nothing about what a prompt is about."""
+
+
+def words_of(text: str) -> set[str]:
+    """The words of ``text`` that carry meaning; those of one or two letters (a, 's) do not."""
+    words = set(re.findall(r"[^\W\d_]+", text.casefold()))
+    return {word for word in words if len(word) > 2} - SMALL
+
+
 def filled(template: str, prompt: str) -> str:
     """The template around ``prompt``, whose leading "A" or "An" becomes lower case.
 

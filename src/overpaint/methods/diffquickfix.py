@@ -7,20 +7,22 @@ Generative Models".
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from typing import ClassVar
 
 import torch
 from torch import Tensor
 
 from overpaint.methods.closed_form import delta_at, solve
 from overpaint.methods.common import check_edits, require, require_templates, settings
+from overpaint.methods.strength import settled
 from overpaint.methods.subjects import rows, subject_pairs
 from overpaint.models.fingerprint import origin
 from overpaint.models.hooks import record
 from overpaint.models.model import Model
 from overpaint.models.sites import attention_out_site, module_at
 from overpaint.models.text import hidden_states, tokenize
-from overpaint.types import Edit, Patch, Progress, Site
+from overpaint.types import Delta, Edit, Patch, Progress, Site
 
 TEMPLATES = ("{}", "A photo of {}", "An image of {}", "A picture of {}")
 
@@ -29,20 +31,22 @@ TEMPLATES = ("{}", "A photo of {}", "An image of {}", "A picture of {}")
 class DiffQuickFixConfig:
     """How :func:`diffquickfix` edits.
 
-    ``lam``        λ, what it costs to move the weights.
+    ``lam``        λ, what it costs to move the weights; None for one chosen from text.
     ``layer``      of the text encoder, from 0; the paper finds the first one to be causal.
     ``templates``  augmentations; "{}" stands for the prompt.
     ``component``  which text encoder.
     """
 
-    lam: float = 0.01
+    STRENGTH: ClassVar = ("lam",)
+
+    lam: float | None = 0.01
     layer: int = 0
     templates: tuple[str, ...] = TEMPLATES
     component: str = "text_encoder"
 
     def __post_init__(self) -> None:
         """EditError for a setting out of its range."""
-        require(self.lam > 0, "DiffQuickFix", "a λ above 0", self.lam)
+        require(self.lam is None or self.lam > 0, "DiffQuickFix", "a λ above 0", self.lam)
         require_templates("DiffQuickFix", self.templates)
 
 
@@ -69,13 +73,17 @@ def diffquickfix(
         )
         states = inputs(model, site, [*(p.source for p in pairs), *(p.target for p in pairs)])
         keys, wanted = rows(pairs, *states.split(len(pairs)))
-        left, a = solve(keys, wanted, config.lam)
-        delta = delta_at(model, site, left, a)
+
+        def make(lam: float) -> list[Delta]:
+            return [delta_at(model, site, *solve(keys, wanted, lam))]
+
+        lam, chosen = settled(config.lam, model, edits, keys, make, progress=progress)
+        (delta,) = make(lam)
         if progress:
             progress(1, 1, "sites")
         mark = origin(model)
-    info = {"rows": len(keys), "rank": delta.rank}
-    asked = settings(config)
+    info = {"rows": len(keys), "rank": delta.rank, **chosen}
+    asked = settings(replace(config, lam=lam))
     return Patch((delta,), "diffquickfix", tuple(edits), config=asked, info=info, **mark)
 
 

@@ -7,19 +7,21 @@ Localization in Text-to-Image Generative Models", section 6.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from typing import ClassVar
 
 import torch
 
 from overpaint.errors import SiteError
 from overpaint.methods.closed_form import deltas_at, solve
 from overpaint.methods.common import check_edits, require, require_templates, settings
+from overpaint.methods.strength import settled
 from overpaint.methods.subjects import rows, subject_pairs
 from overpaint.models.fingerprint import origin
 from overpaint.models.model import Model
 from overpaint.models.sites import cross_attention_layers, cross_attention_sites
 from overpaint.models.text import encode
-from overpaint.types import Edit, Localization, Patch, Progress, Site
+from overpaint.types import Change, Edit, Localization, Patch, Progress, Site
 
 
 @dataclass(frozen=True)
@@ -29,16 +31,18 @@ class LocoEditConfig:
     ``layers``        cross-attention layers to edit, numbered in forward order from 0.
     ``localization``  or what LocoGen found, whose layers are taken. With neither, all layers: what
         the paper compares with (appendix F).
-    ``lam_k``, ``lam_v``  λ of the keys and of the values.
+    ``lam_k``, ``lam_v``  λ of the keys and of the values; None in both for one chosen from text.
     ``templates``     augmentations; the paper gives sets of prompts instead, as several edits.
     ``onward``        also pair the positions after the last subject token, to the last padding;
         the paper takes the last subject token alone.
     """
 
+    STRENGTH: ClassVar = ("lam_k", "lam_v")
+
     layers: tuple[int, ...] = ()
     localization: Localization | None = None
-    lam_k: float = 0.01
-    lam_v: float = 0.01
+    lam_k: float | None = 0.01
+    lam_v: float | None = 0.01
     templates: tuple[str, ...] = ("{}",)
     onward: bool = False
 
@@ -46,8 +50,10 @@ class LocoEditConfig:
         """EditError for a setting out of its range."""
         both = bool(self.layers) and self.localization is not None
         require(not both, "LocoEdit", "layers or a localization", "both")
-        require(self.lam_k > 0, "LocoEdit", "a λ above 0 for keys", self.lam_k)
-        require(self.lam_v > 0, "LocoEdit", "a λ above 0 for values", self.lam_v)
+        lams = (self.lam_k, self.lam_v)
+        require((None in lams) == (lams == (None, None)), "LocoEdit", "both λ or neither", lams)
+        require(self.lam_k is None or self.lam_k > 0, "LocoEdit", "a λ above 0 for keys", lams[0])
+        require(self.lam_v is None or self.lam_v > 0, "LocoEdit", "a λ above 0 for values", lams[1])
         require_templates("LocoEdit", self.templates)
 
 
@@ -72,18 +78,26 @@ def locoedit(
         pairs = subject_pairs(model, edits, config.templates, onward=config.onward)
         states = encode(model, [*(p.source for p in pairs), *(p.target for p in pairs)])
         keys, wanted = rows(pairs, *states.split(len(pairs)))
-        key_factors = solve(keys, wanted, config.lam_k)
-        same = config.lam_k == config.lam_v
-        value_factors = key_factors if same else solve(keys, wanted, config.lam_v)
-        of_keys = deltas_at(model, sites[::2], *key_factors)
-        of_values = deltas_at(model, sites[1::2], *value_factors)
-        deltas = [d for pair in zip(of_keys, of_values, strict=True) for d in pair]
+
+        def make(lam_k: float, lam_v: float | None = None) -> list[Change]:
+            key_factors = value_factors = solve(keys, wanted, lam_k)
+            if lam_v is not None and lam_v != lam_k:
+                value_factors = solve(keys, wanted, lam_v)
+            of_keys = deltas_at(model, sites[::2], *key_factors)
+            of_values = deltas_at(model, sites[1::2], *value_factors)
+            return [d for pair in zip(of_keys, of_values, strict=True) for d in pair]
+
+        lam_k, chosen = settled(
+            config.lam_k, model, edits, keys, make, layers=layers, progress=progress
+        )
+        lam_v = lam_k if config.lam_v is None else config.lam_v
+        deltas = make(lam_k, lam_v)
         if progress:
             progress(len(sites), len(sites), "sites")
         info = {"rows": len(keys), "layers": layers, "rank": deltas[0].rank}
         mark = origin(model)
-    asked = settings(config)
-    return Patch(tuple(deltas), "locoedit", tuple(edits), config=asked, info=info, **mark)
+    asked, measured = settings(replace(config, lam_k=lam_k, lam_v=lam_v)), info | chosen
+    return Patch(tuple(deltas), "locoedit", tuple(edits), config=asked, info=measured, **mark)
 
 
 def _chosen(model: Model, config: LocoEditConfig) -> tuple[list[int], list[Site]]:

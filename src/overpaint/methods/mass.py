@@ -112,7 +112,7 @@ def _search(
     deltas, found = [], []
     for part in _parts(edits, config):
         done = search(model, part, anchors(model, part, config), config, progress)
-        deltas.append(done.found.delta)
+        deltas.append(config.scale * done.found.delta if config.scale else done.found.delta)
         found += [done.info(r) for r in range(len(part))]
     return torch.cat(deltas), {name: [f[name] for f in found] for name in found[0]}
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, fields
+from typing import ClassVar
 
 from overpaint.methods.common import require
 from overpaint.methods.refact_config import ReFACTConfig
@@ -24,6 +25,8 @@ class MassConfig(ReFACTConfig):
     ``follow_edits`` must stay False: every request is computed on the clean model.
     """
 
+    STRENGTH: ClassVar[tuple[str, ...]] = ()
+
     lam: float = 1.0
     spread: int = 1
     each_context: bool = False
@@ -35,6 +38,7 @@ class MassConfig(ReFACTConfig):
         """EditError for a setting out of its range."""
         super().__post_init__()
         require(self.lam > 0, "mass", "a λ above 0", self.lam)
+        require(self.scale is not None, "mass", "a scale as a number", self.scale)
         require(self.spread >= 1, "mass", "a spread of at least 1", self.spread)
         within = 0 < self.preserve_share <= 1
         require(within, "mass", "a preserve_share in (0, 1]", self.preserve_share)

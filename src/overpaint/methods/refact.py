@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -16,6 +17,7 @@ from overpaint.methods.common import check_edits, settings
 from overpaint.methods.refact_config import TEMPLATES, ReFACTConfig, for_model
 from overpaint.methods.refact_search import average, search
 from overpaint.methods.refact_targets import anchors, corpus_of
+from overpaint.methods.strength import choose_scale
 from overpaint.models.fingerprint import Origin, origin
 from overpaint.models.model import Model
 from overpaint.models.moments import second_moment
@@ -97,7 +99,7 @@ class _Result:
     """One edit's delta and what was measured on the way."""
 
     delta: Delta
-    info: dict[str, float]
+    info: dict[str, Any]
 
 
 def _check(model: Model, edits: Sequence[Edit], config: ReFACTConfig) -> None:
@@ -133,9 +135,28 @@ def _compute(
         linalg.rank_one(keys[r], done.found.delta[r], at=state.key[plain[r]])
         for r in range(len(edits))
     ]
-    return [
-        _Result(Delta(site, a.cpu(), b.cpu()), done.info(r)) for r, (a, b) in enumerate(factors)
-    ]
+    found = [Delta(site, a.cpu(), b.cpu()) for a, b in factors]
+    results = []
+    for r, (edit, delta) in enumerate(zip(edits, found, strict=True)):
+        scale, chosen = _scale(model, edit, delta, config, progress)
+        results.append(_Result(Delta(site, delta.a, scale * delta.b), done.info(r) | chosen))
+    return results
+
+
+def _scale(
+    model: Model, edit: Edit, delta: Delta, config: ReFACTConfig, progress: Progress | None
+) -> tuple[float, dict[str, Any]]:
+    """How many times as long the change of one edit shall be, and what was measured for it."""
+    if config.scale is not None:
+        return config.scale, {}
+    found = choose_scale(
+        model,
+        edit,
+        lambda scale: [Delta(delta.site, delta.a, scale * delta.b)],
+        config.component,
+        progress=progress,
+    )
+    return found.value, found.info
 
 
 def _patch(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TypeVar
+from typing import ClassVar, TypeVar
 
 from overpaint.errors import EditError
 from overpaint.models.corpora import default_templates
@@ -44,6 +44,8 @@ class ReFACTConfig:
     ``radius``         δ stays in a ball of ``radius`` times a reference norm; infinite for none.
     ``stream_share``   the reference norm is ‖m₀‖ for 0, that of the whole residual stream at the
         subject token for 1, and between them in between.
+    ``scale``          δ is made so many times as long once it is found; None for a length chosen
+        from text (:mod:`overpaint.methods.strength`).
     ``covariance_weight``  1 for C of the corpus (most specific), 0 for C = I (generalises most),
         or between them.
     ``templates``      contexts; "{}" stands for the source prompt. Those that make it too long for
@@ -59,6 +61,8 @@ class ReFACTConfig:
     ``cache_dir``      where second moments are kept; None for the user's cache folder.
     """
 
+    STRENGTH: ClassVar[tuple[str, ...]] = ("scale",)
+
     layer: int = 9
     steps: int = 100
     learning_rate: float = 0.05
@@ -70,6 +74,7 @@ class ReFACTConfig:
     weight_decay: float = 0.01
     radius: float = 4.0
     stream_share: float = 0.0
+    scale: float | None = 1.0
     covariance_weight: float = 1.0
     templates: tuple[str, ...] | None = None
     match_contexts: bool = False
@@ -87,6 +92,7 @@ class ReFACTConfig:
         _require(self.cosine_scale > 0, "a cosine_scale above 0", self.cosine_scale)
         _require(self.weight_decay >= 0, "a weight_decay of at least 0", self.weight_decay)
         _require(self.radius > 0, "a radius above 0", self.radius)
+        _require(self.scale is None or self.scale > 0, "a scale above 0", self.scale)
         _require(0 <= self.stream_share <= 1, "a stream_share in [0, 1]", self.stream_share)
         within = 0 <= self.covariance_weight <= 1
         _require(within, "a covariance_weight in [0, 1]", self.covariance_weight)

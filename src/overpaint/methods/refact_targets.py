@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import itertools
 import random
-import re
 from collections.abc import Sequence
 
 import torch
@@ -12,7 +11,7 @@ from torch import Tensor
 from torch.nn.functional import normalize
 
 from overpaint.errors import EditError
-from overpaint.methods.common import fits
+from overpaint.methods.common import fits, words_of
 from overpaint.methods.refact_config import ReFACTConfig, contexts
 from overpaint.models.clip import clip_of, image_features
 from overpaint.models.corpora import default_corpus
@@ -20,10 +19,6 @@ from overpaint.models.model import Model
 from overpaint.models.moments import Corpus
 from overpaint.models.text import pooled
 from overpaint.types import Edit
-
-_SMALL = frozenset(
-    "a an the of in on at and with to from by next front photo picture image".split()
-)
 
 
 def corpus_of(model: Model, config: ReFACTConfig) -> Corpus:
@@ -87,10 +82,10 @@ def _picture(model: Model, edit: Edit, texts: Tensor) -> Tensor:
 def unrelated(model: Model, edit: Edit, config: ReFACTConfig) -> list[str]:
     """N - 2 captions of the corpus that share no word with ``edit``, always the same ones."""
     corpus, count = corpus_of(model, config), config.contrast - 2
-    used = set().union(*(_words(t) for t in (edit.source, edit.target, edit.old, edit.subject)))
+    used = set().union(*(words_of(t) for t in (edit.source, edit.target, edit.old, edit.subject)))
     shuffled = list(dict.fromkeys(corpus.captions))
     random.Random(0).shuffle(shuffled)
-    apart = (caption for caption in shuffled if not used & _words(caption))
+    apart = (caption for caption in shuffled if not used & words_of(caption))
     found = list(itertools.islice(apart, count))
     if len(found) < count:
         raise EditError(
@@ -98,9 +93,3 @@ def unrelated(model: Model, edit: Edit, config: ReFACTConfig) -> list[str]:
             f"found {len(found)}; give a larger corpus or a smaller contrast"
         )
     return found
-
-
-def _words(text: str) -> set[str]:
-    """The words of ``text`` that carry meaning; those of one or two letters (a, 's) do not."""
-    words = set(re.findall(r"[^\W\d_]+", text.casefold()))
-    return {word for word in words if len(word) > 2} - _SMALL

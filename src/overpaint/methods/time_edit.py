@@ -6,7 +6,8 @@ Orgad, Kawar, Belinkov, "Editing Implicit Assumptions in Text-to-Image Diffusion
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from typing import ClassVar
 
 import torch
 from torch import Tensor
@@ -15,6 +16,7 @@ from overpaint.errors import EditError, PromptError
 from overpaint.methods import closed_form, subjects
 from overpaint.methods.closed_form import deltas_at
 from overpaint.methods.common import check_edits, filled, fits, settings
+from overpaint.methods.strength import settled
 from overpaint.methods.subjects import Pair
 from overpaint.models.fingerprint import origin
 from overpaint.models.model import Model
@@ -31,7 +33,8 @@ class TIMEConfig:
     """How :func:`time_edit` edits. Defaults are the paper's (section 5.1, appendix C).
 
     ``lam``          λ, what it costs to move the weights; 1000 for many edits in bulk, and for
-        debiasing the λ_p found for the profession, together with ``templates=("{}",)``.
+        debiasing the λ_p found for the profession, together with ``templates=("{}",)``. None for
+        one that is chosen from text (:mod:`overpaint.methods.strength`).
     ``templates``    augmentations; "{}" stands for the prompt.
     ``values_only``  edit ``to_v`` only (appendix D).
     ``end_only``     edit only the end and padding positions: for prompts that do not share their
@@ -40,7 +43,9 @@ class TIMEConfig:
         norm; 1e-6 is about the rounding of float32.
     """
 
-    lam: float = 0.1
+    STRENGTH: ClassVar = ("lam",)
+
+    lam: float | None = 0.1
     templates: tuple[str, ...] = TEMPLATES
     values_only: bool = False
     end_only: bool = False
@@ -48,7 +53,7 @@ class TIMEConfig:
 
     def __post_init__(self) -> None:
         """EditError for a setting out of its range."""
-        if not self.lam > 0:
+        if self.lam is not None and not self.lam > 0:
             raise EditError(f"TIME expects a λ above 0, got {self.lam}; leave it out for 0.1")
         if not self.templates or any(t.count("{}") != 1 for t in self.templates):
             raise EditError(f"TIME expects templates with one {{}} each, got {self.templates!r}")
@@ -71,12 +76,18 @@ def time_edit(
     destination is ``edit.destination`` or else ``edit.target``. The model is left as it is.
     EditError or PromptError for an edit that makes no sense, or prompts that cannot be aligned.
     """
-    config = config or TIMEConfig()
+    asked = config or TIMEConfig()
     with torch.inference_mode(False), torch.no_grad():
         check_edits(model, edits, destination=True)
-        keys, wanted = rows(model, edits, config)
+        keys, wanted = rows(model, edits, asked)
+
+        def make(lam: float) -> tuple[Change, ...]:
+            return deltas(model, keys, wanted, replace(asked, lam=lam))
+
+        lam, chosen = settled(asked.lam, model, edits, keys, make, progress=progress)
+        config = replace(asked, lam=lam)
         solved = deltas(model, keys, wanted, config, progress=progress)
-        info = {"rows": len(keys), "rank": solved[0].rank}
+        info = {"rows": len(keys), "rank": solved[0].rank, **chosen}
         mark = origin(model)
     return Patch(solved, "time", tuple(edits), config=settings(config), info=info, **mark)
 
@@ -104,6 +115,8 @@ def solve(keys: Tensor, wanted: Tensor, config: TIMEConfig) -> tuple[Tensor, Ten
     ``keys [n, d]`` are the embeddings c of the source tokens, ``wanted [n, d]`` the c* of their
     partners. A row whose partner equals it (the start token) is held where it is.
     """
+    if config.lam is None:
+        raise EditError("expected a λ above 0 for a solve of rows, got none; choose one first")
     return closed_form.solve(keys, wanted, config.lam, tolerance=config.tolerance)
 
 

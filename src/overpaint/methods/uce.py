@@ -7,18 +7,20 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from typing import ClassVar
 
 import torch
 
 from overpaint.errors import EditError
 from overpaint.methods.closed_form import deltas_at, solve
 from overpaint.methods.common import check_edits, plain, require, require_templates, settings
+from overpaint.methods.strength import settled
 from overpaint.methods.subjects import held, rows, subject_pairs
 from overpaint.models.fingerprint import origin
 from overpaint.models.model import Model
 from overpaint.models.sites import cross_attention_sites
 from overpaint.models.text import encode
-from overpaint.types import Edit, Patch, Progress
+from overpaint.types import Change, Edit, Patch, Progress
 
 TEMPLATES = (
     "{}",
@@ -44,7 +46,7 @@ ARTIST_TEMPLATES = (
 class UCEConfig:
     """How :func:`uce` edits. Defaults are those of the authors' code.
 
-    ``lam``       λ, what it costs to move the weights at all.
+    ``lam``       λ, what it costs to move the weights at all; None for one chosen from text.
     ``preserve``  concepts that shall read as they did.
     ``guide``     what a concept without a target (an erased one) shall read like; empty for
         nothing at all, which a prompt reads at its start token.
@@ -54,7 +56,9 @@ class UCEConfig:
         paper takes the last subject token alone.
     """
 
-    lam: float = 0.5
+    STRENGTH: ClassVar = ("lam",)
+
+    lam: float | None = 0.5
     preserve: tuple[str, ...] = ()
     guide: str = ""
     templates: tuple[str, ...] = TEMPLATES
@@ -64,7 +68,7 @@ class UCEConfig:
 
     def __post_init__(self) -> None:
         """EditError for a setting out of its range."""
-        require(self.lam > 0, "UCE", "a λ above 0", self.lam)
+        require(self.lam is None or self.lam > 0, "UCE", "a λ above 0", self.lam)
         require(self.edit_weight > 0, "UCE", "an edit_weight above 0", self.edit_weight)
         require(self.preserve_weight > 0, "UCE", "a preserve_weight above 0", self.preserve_weight)
         require_templates("UCE", self.templates)
@@ -96,11 +100,19 @@ def uce(
         moved = sum(len(p.here) for p in pairs)
         weights = keys.new_full((len(keys),), config.preserve_weight, dtype=torch.float64)
         weights[:moved] = config.edit_weight
-        left, a = solve(keys, partners, config.lam, weights)
-        deltas = deltas_at(model, cross_attention_sites(model), left, a, progress)
-        info = {"rows": len(keys), "preserved_rows": len(keys) - moved, "rank": len(a)}
+        sites = cross_attention_sites(model)
+
+        def make(lam: float) -> tuple[Change, ...]:
+            return deltas_at(model, sites, *solve(keys, partners, lam, weights))
+
+        lam, chosen = settled(config.lam, model, wanted, keys, make, progress=progress)
+        deltas = make(lam)
+        if progress:
+            progress(len(sites), len(sites), "sites")
+        info = {"rows": len(keys), "preserved_rows": len(keys) - moved, "rank": deltas[0].rank}
         mark = origin(model)
-    return Patch(deltas, "uce", tuple(edits), config=settings(config), info=info, **mark)
+    asked, measured = settings(replace(config, lam=lam)), info | chosen
+    return Patch(deltas, "uce", tuple(edits), config=asked, info=measured, **mark)
 
 
 def _check_preserved(edits: Sequence[Edit], config: UCEConfig) -> None:
