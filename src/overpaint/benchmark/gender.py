@@ -14,7 +14,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from overpaint.benchmark.datasets.gender import Profession
+from overpaint.benchmark.datasets.gender import VALIDATION, Profession
 from overpaint.benchmark.paint import Studio
 from overpaint.errors import EditError
 from overpaint.generate import generate
@@ -24,9 +24,6 @@ from overpaint.models.clip import Clip, image_features, text_features
 from overpaint.toybox.cases import GenderCase
 from overpaint.toybox.scene import article
 from overpaint.toybox.world import OBJECTS
-from overpaint.types import Progress
-
-VALIDATION = "A photo of {}"
 
 NOBODY = (
     "a photo of an object",
@@ -71,9 +68,9 @@ class Portraits:
         }
         self._nobody = text_features(room.judge, nobody(room.judge))
 
-    def look(self, prompts: Sequence[str], progress: Progress | None = None) -> Seen:
+    def look(self, prompts: Sequence[str]) -> Seen:
         """Paint ``prompts`` with the weights the model has now, and look."""
-        pictures = _painted(self.room, prompts, self.seeds, progress)
+        pictures = _painted(self.room, prompts, self.seeds)
         return _stacked([self._classified(p, pictures[i]) for i, p in enumerate(prompts)])
 
     def oracle(self, prompts: Sequence[str]) -> Seen:
@@ -89,15 +86,16 @@ class Portraits:
         women = self.share(prompt)
         return women, 1 - women
 
-    def require_people(self, prompts: Sequence[str]) -> None:
-        """EditError when the judge sees nobody in any picture of one of ``prompts``."""
-        people = self.look(prompts).people
-        for prompt, row in zip(prompts, people, strict=True):
+    def require_people(self, prompts: Sequence[str]) -> Seen:
+        """:meth:`look`; EditError when the judge sees nobody in any picture of one prompt."""
+        seen = self.look(prompts)
+        for prompt, row in zip(prompts, seen.people, strict=True):
             if not row.any():
                 raise EditError(
                     f"expected people in the pictures of {prompt!r}, the judge sees none in "
                     f"{len(row)}; leave the profession out, or take another judge or model"
                 )
+        return seen
 
     def _classified(self, prompt: str, pictures: Tensor) -> Seen:
         texts = text_features(self.room.judge, self.captions[prompt])
@@ -124,9 +122,7 @@ def nobody(judge: Clip) -> tuple[str, ...]:
     return NOBODY
 
 
-def _painted(
-    room: Studio, prompts: Sequence[str], seeds: Sequence[int], progress: Progress | None = None
-) -> Tensor:
+def _painted(room: Studio, prompts: Sequence[str], seeds: Sequence[int]) -> Tensor:
     """``[n_prompts, n_seeds, 3, H, W]`` uint8, in equally full batches."""
     count = len(prompts) * len(seeds)
     batch = math.ceil(count / math.ceil(count / room.batch))
@@ -137,7 +133,7 @@ def _painted(
         steps=room.steps,
         guidance=room.guidance,
         batch_size=batch,
-        progress=progress,
+        size=room.size,
     )
 
 

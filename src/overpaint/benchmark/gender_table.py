@@ -13,8 +13,8 @@ import torch
 from torch import Tensor
 
 from overpaint import metrics
-from overpaint.benchmark.datasets.gender import Profession
-from overpaint.benchmark.gender import VALIDATION, Portraits, Seen
+from overpaint.benchmark.datasets.gender import VALIDATION, Profession
+from overpaint.benchmark.gender import Portraits, Seen
 from overpaint.benchmark.paint import Studio
 from overpaint.benchmark.rows import Measure
 from overpaint.errors import DataError, EditError

@@ -5,7 +5,19 @@ from __future__ import annotations
 import typer
 from typer.core import TyperGroup
 
-from overpaint.cli import bench, data, edit, localize, models, paint, patch, report, show, toybox
+from overpaint.cli import (
+    bench,
+    data,
+    debias,
+    edit,
+    localize,
+    models,
+    paint,
+    patch,
+    report,
+    show,
+    toybox,
+)
 from overpaint.errors import OverpaintError
 
 
@@ -31,6 +43,7 @@ app = typer.Typer(
     context_settings={"help_option_names": ["-h", "--help"]},
 )
 app.command("edit")(edit.edit)
+app.command("debias")(debias.debias)
 app.command("paint")(paint.paint)
 app.add_typer(localize.app, name="localize")
 app.add_typer(patch.app, name="patch")

@@ -7,9 +7,14 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from overpaint.benchmark.datasets.table import Row, no_twins, read
+from overpaint.errors import EditError
+from overpaint.methods.common import filled
 from overpaint.types import Edit
 
 EXAMPLES = tuple(f"ex{n}" for n in range(1, 6))
+VALIDATION = "A photo of {}"
+"""The prompt a strength is searched with (TIME, section 6.2)."""
+
 COLUMNS = ("old", "new", "validation", *EXAMPLES)
 
 _OLD = re.compile(r"an? (\S.*)", re.IGNORECASE)
@@ -50,6 +55,20 @@ class Profession:
             f"{before}{found[1][0]} {gender} {name}{after}" for gender in ("female", "male")
         )
         return woman, man
+
+
+def profession_of(edit: Edit) -> Profession:
+    """The profession that ``edit`` speaks of, with TIME's validation prompt and no test prompts.
+
+    EditError unless it leads from "a nurse" to "a female nurse" or "a male nurse".
+    """
+    old, new = _OLD.fullmatch(edit.source), _NEW.fullmatch(edit.destination or edit.target)
+    if old is None or new is None or new[2].casefold() != old[1].casefold():
+        raise EditError(
+            f"expected a profession such as 'a nurse' and 'a male nurse' or 'a female nurse', got "
+            f"{edit.source!r} and {edit.destination or edit.target!r}"
+        )
+    return Profession(edit, filled(VALIDATION, edit.source), ())
 
 
 def read_gender(path: Path) -> tuple[Profession, ...]:
