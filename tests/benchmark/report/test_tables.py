@@ -187,7 +187,7 @@ def test_rows_on_fewer_cases_are_not_ranked(make: Make):
     found = read(make((*CONDITIONS[:2], CONDITIONS[2]), leave_out=1))
     table = tables.results(found)
     assert table is not None
-    assert [c.name for c in table.columns][0] == "cases"
+    assert table.columns[0].name == "cases"
     counts = {row.name: row.cells[0].value for row in table.rows if row.group == "all"}
     assert counts == {"baseline": 9, "time": 9, "refact": 8}
     assert not any(c.best for row in table.rows if row.group == "all" for c in row.cells)

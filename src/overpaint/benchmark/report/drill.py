@@ -85,10 +85,12 @@ def _case(found: Findings, worst: Worst, *, pictures: bool) -> Html:
 def _summary(found: Findings, worst: Worst, pictures: bool) -> list[Html]:
     case = worst.case
     kind = element("span", case.kind, class_="tag")
-    words = [element("span", element("b", case.name), " ", kind, class_="name")]
+    words = [
+        element("span", element("b", case.name.replace(" -> ", " → ")), " ", kind, class_="name")
+    ]
     if worst.probe is not None:
         prompt = f"“{worst.probe['prompt']}”"
-        words.append(element("span", "lowest: ", prompt, class_="why"))
+        words.append(element("span", "worst at ", prompt, class_="why"))
     pair = _pair(found, worst) if pictures else []
     score = "not scored yet" if not worst.scores else f"{100 * worst.lowest:.0f}\u202f%"
     return [

@@ -28,7 +28,7 @@ if (form && form.elements.length) {
       c.score.querySelector("span").textContent = method;
       const cell = worstRow(c.node, method), row = cell?.parentElement;
       if (!row) continue;
-      if (c.why) c.why.textContent = "lowest: " + row.querySelector(".prompt").textContent;
+      if (c.why) c.why.textContent = "worst at " + row.querySelector(".prompt").textContent;
       const after = cell.querySelector(".wrong") ?? cell.querySelector(".shot");
       if (!after) continue;
       const place = [...cell.querySelectorAll(".shot")].indexOf(after);

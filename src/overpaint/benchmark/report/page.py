@@ -2,19 +2,20 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from importlib.resources import files
 
-from overpaint.benchmark.report import compare, curves, overview, tables
+from overpaint.benchmark.report import compare, curves, origin, overview, tables
 from overpaint.benchmark.report.drill import drill_down
 from overpaint.benchmark.report.markup import Html, element, join
 from overpaint.benchmark.report.read import Findings
 from overpaint.benchmark.report.table import Table
-from overpaint.benchmark.report.tablepage import scrolling, shown
+from overpaint.benchmark.report.tablepage import bare, shown
 from overpaint.benchmark.report.text import interval, probability
-from overpaint.benchmark.report.thumbs import uri
 
+MANY = 12  # conditions up to which all kinds of cases are shown at once
+DOUBT = 0.05  # p from which a difference is not taken for one
 POLICY = "default-src 'none'; img-src data:; style-src 'unsafe-inline'; script-src 'unsafe-inline'"
 
 
@@ -28,15 +29,15 @@ def page(
         _head(found),
         _incomplete(found),
         _finding(found, by_name.get("significance")),
-        _shown(by_name.get("results")),
+        curves.sweeps(found),
+        _results(by_name.get("results"), found),
         overview.overview(found),
         _shown(by_name.get("significance")),
-        curves.sweeps(found),
         *(shown(table) for table in measures),
         _shown(by_name.get("costs")),
         drill_down(found, pictures),
-        _made(found),
-        _downloads(downloads),
+        origin.made(found),
+        origin.offered(downloads),
     ]
     sections = [element("section", part) for part in parts if part]
     head = element(
@@ -58,6 +59,18 @@ def _own(name: str) -> Html:
 
 def _shown(table: Table | None) -> Html | None:
     return shown(table) if table else None
+
+
+def _results(table: Table | None, found: Findings) -> Html | None:
+    """The scores; of many conditions, those by kind of case only on demand."""
+    if table is None or len(found.conditions) <= MANY or len(found.kinds) == 1:
+        return _shown(table)
+    whole, parts = (
+        replace(table, rows=[row for row in table.rows if (row.group == "all") == wanted])
+        for wanted in (True, False)
+    )
+    folded = element("summary", "By kind of case"), bare(parts)
+    return join(shown(whole), element("details", *folded, class_="more"))
 
 
 def _head(found: Findings) -> Html:
@@ -107,71 +120,21 @@ def _finding(found: Findings, against: Table | None) -> Html | None:
     if winner is None or summary is None or summary.f1 is None or against is None:
         return None
     f1 = tables.SCORES[3]
-    cell = tables.number(summary.f1)
-    words: list[str | Html] = [
-        element("b", winner),
-        f" is the best of {_counted(len(found.editors))} editors: F1 {f1.shown(summary.f1.mean)} ",
-        element("span", f"({interval(cell, f1)})"),
-    ]
+    reach = element(
+        "span", f"{f1.shown(summary.f1.mean)} ({interval(tables.number(summary.f1), f1)})"
+    )
+    count = _counted(len(found.editors))
+    words = [element("b", winner), f" has the highest F1 of {count} editors: ", reach]
     ranked = [(row.cells[3], row.name) for row in against.rows if row.cells[3].value is not None]
     if ranked:
         cell, second = min(ranked, key=lambda pair: float(pair[0].value or 0))
         points = against.columns[3].shown(float(cell.value or 0)).lstrip("+")
+        doubt = ", which chance alone may give" if (cell.p or 0) >= DOUBT else ""
         chance = element("span", f"({probability(cell.p)})")
-        words += [f", {points} points above ", element("b", second), " ", chance]
+        words += [f", {points} points above ", element("b", second), f"{doubt} ", chance]
     return element("p", *words, ".", class_="finding")
 
 
 def _counted(count: int) -> str:
     words = ("no", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine")
     return words[count] if count < len(words) else str(count)
-
-
-def _made(found: Findings) -> Html:
-    command = found.notes.get("command")
-    versions = found.notes.get("versions") or {}
-    noted = {k: v for k, v in found.notes.items() if k not in ("command", "versions")}
-    left_out = ("title", "paper", "methods", "settings", "sweeps")
-    settings = {
-        k: v
-        for k, v in found.configuration.items()
-        if k not in left_out and v not in (None, "", {})
-    }
-    conditions = [
-        (c.name, ", ".join(f"{k} = {_plain(v)}" for k, v in c.settings.items()) or "as they come")
-        for c in found.editors
-    ]
-    return join(
-        element("h2", "How it was made", id="made"),
-        element("pre", element("code", str(command)), class_="command") if command else None,
-        _pairs("Configuration", [(k, _plain(v)) for k, v in (settings | noted).items()]),
-        _pairs("Settings of the methods", conditions),
-        _pairs("Versions", [(k, _plain(v)) for k, v in dict(versions).items()]),
-    )
-
-
-def _pairs(title: str, pairs: Sequence[tuple[str, str]]) -> Html | None:
-    if not pairs:
-        return None
-    rows = [element("tr", element("th", k, scope="row"), element("td", v)) for k, v in pairs]
-    table = element("table", element("tbody", *rows), class_="pairs")
-    return element("details", element("summary", title), scrolling(table, title), class_="more")
-
-
-def _plain(value: object) -> str:
-    """A JSON value as a person writes it."""
-    if isinstance(value, list) and all(not isinstance(v, list | dict) for v in value):
-        return ", ".join(_plain(v) for v in value)
-    if isinstance(value, str):
-        return value
-    return json.dumps(value, ensure_ascii=False)
-
-
-def _downloads(downloads: Mapping[str, str]) -> Html:
-    kinds = {"csv": "text/csv", "md": "text/markdown", "tex": "text/x-tex"}
-    links = [
-        element("a", name, download=name,
-                href=uri(f"{kinds[name.rpartition('.')[2]]};charset=utf-8", text.encode()))
-        for name, text in downloads.items()
-    ]  # fmt: skip
-    return element("footer", element("span", "Tables: "), *(join(link, " ") for link in links))

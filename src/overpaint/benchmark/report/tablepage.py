@@ -11,6 +11,15 @@ from overpaint.benchmark.report.text import interval, probability, spread, value
 
 def shown(table: Table) -> Html:
     """``table`` under its title, with its note."""
+    return join(
+        element("h2", table.title, id=table.name),
+        bare(table),
+        element("p", table.note, class_="note") if table.note else None,
+    )
+
+
+def bare(table: Table) -> Html:
+    """``table`` alone."""
     head = element(
         "tr",
         element("th", table.heading, scope="col"),
@@ -26,11 +35,7 @@ def shown(table: Table) -> Html:
         *(_body(table, rows, named=len(bodies) > 1) for rows in bodies),
         class_="wide" if len(table.columns) > 3 else None,
     )
-    return join(
-        element("h2", table.title, id=table.name),
-        scrolling(whole, table.title),
-        element("p", table.note, class_="note") if table.note else None,
-    )
+    return scrolling(whole, table.title)
 
 
 def scrolling(inner: Html, label: str) -> Html:
