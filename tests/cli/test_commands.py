@@ -223,3 +223,11 @@ def test_json_is_json_and_nothing_else(run: Run, command: tuple[str, ...]) -> No
     result = CliRunner().invoke(app, [*command, "--json"])
     json.loads(result.stdout)
     assert result.stderr == ""
+
+
+def test_edit_chooses_its_strength(run: Run, tmp_path: Path) -> None:
+    arguments = ("edit", "a rose", "a blue rose", "--method", "time", "--set", "strength=auto")
+    said = json.loads(run(*arguments, "-o", "rose.st", "--json").stdout)
+    assert said["config"]["lam"] == said["info"]["strength"] > 0.1
+    assert 0 < said["info"]["hold"] < 1
+    assert said["info"]["strength_bracketed"] is True
