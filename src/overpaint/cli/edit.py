@@ -186,6 +186,9 @@ def _report(path: Path, patch: Any, seconds: float, json: bool) -> None:
         show.data({**patch_record(path, patch), "seconds": round(seconds, 3)})
         return
     show.facts(f"wrote {path}", [*patch_facts(path, patch), ("computed in", f"{seconds:.1f} s")])
+    bracketed = patch.info.get("strength_bracketed", True)
+    if False in (bracketed if isinstance(bracketed, list) else [bracketed]):
+        show.line("the best strength lies at an end of the range that was searched; it was taken")
     prompt = patch.edits[0].source
     show.line(
         f'\nlook at it:  [cyan]overpaint paint "{prompt}" --patch {path} -o before-after.png[/]'
