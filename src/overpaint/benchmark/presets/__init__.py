@@ -9,8 +9,14 @@ from typing import Any
 from overpaint.benchmark.config import TOYBOX, BenchConfig, parse
 from overpaint.errors import ConfigError
 
-PAINTED = ("model", "judge", "data", "captions", "seeds", "steps", "guidance", "size", "batch")
+PAINTED = (
+    *("model", "judge", "data", "captions", "scorer"),
+    *("seeds", "steps", "guidance", "size", "batch"),
+)
 """Keys that belong to the paper's own model and data, and not to Toybox."""
+
+BATCH = 32
+"""Pictures at once on Toybox, whose pictures are small."""
 
 
 def names() -> tuple[str, ...]:
@@ -30,7 +36,8 @@ def preset(name: str, model: str = "") -> BenchConfig:
     values = tomllib.loads((files(__name__) / f"{name}.toml").read_text(encoding="utf-8"))
     own: dict[str, Any] = values.pop("toybox", {})
     if model == TOYBOX:
-        values = {key: value for key, value in values.items() if key not in PAINTED} | own
+        kept = {key: value for key, value in values.items() if key not in PAINTED}
+        values = {**kept, "batch": BATCH, **own}
     elif model:
         values["model"] = model
     return parse({**values, "preset": name})
