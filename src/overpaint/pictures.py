@@ -156,6 +156,11 @@ def to_image(picture: torch.Tensor) -> Image.Image:
     return Image.fromarray(np.ascontiguousarray(picture.permute(1, 2, 0).cpu().numpy()))
 
 
+def to_tensor(image: Image.Image) -> torch.Tensor:
+    """An RGB picture of Pillow as ``[3, H, W]`` uint8."""
+    return torch.from_numpy(np.array(image)).permute(2, 0, 1).contiguous()
+
+
 def read_picture(path: str | os.PathLike[str]) -> torch.Tensor:
     """The picture in a file as ``[3, H, W]`` float32 in [0, 1]; :class:`DataError` if not one."""
     try:

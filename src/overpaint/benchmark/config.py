@@ -25,6 +25,9 @@ EDITS = "edits"
 
 TOYBOX = "toybox"
 
+EXTRACTORS = ("judge", "inception")
+"""Whose features FID compares."""
+
 
 @dataclass(frozen=True)
 class Sweep:
@@ -61,7 +64,11 @@ class BenchConfig:
     ``sweeps``    curves beside the table.
     ``groups``    kinds of cases that are one in the tables: ``{"RoAD": ["roles", ...]}``.
     ``window``    m of LocoGen's windows; 0 to edit.
-    ``captions``  a data set of prompts that no edit is about, for the CLIP score (and FID).
+    ``captions``  a data set of prompts that no edit is about, for the CLIP score and FID.
+    ``fid``       what FID compares: features of the ``judge``'s image tower, or of ``inception``;
+        "" for no FID.
+    ``reference`` folder of the real pictures for FID; "" for those that Toybox's renderer draws.
+    ``scorer``    another CLIP for one more CLIP score, or "".
     ``seeds``     pictures per prompt, of the seeds 0, 1, ...
     ``steps``, ``guidance``, ``size``, ``batch``  of painting; None for the model family's.
     ``limit``     cases of each kind at most, and captions; None for all.
@@ -81,6 +88,9 @@ class BenchConfig:
     groups: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     window: int = 0
     captions: str = ""
+    fid: str = ""
+    reference: str = ""
+    scorer: str = ""
     seeds: int = 8
     steps: int | None = None
     guidance: float | None = None
@@ -99,6 +109,10 @@ class BenchConfig:
         _require(self.keep >= 0, f"keep of at least 0, got {self.keep}")
         _require(self.window >= 0, f"window of at least 0, got {self.window}")
         _require(bool(self.data), "at least one data set, got none")
+        _require(self.fid in ("", *EXTRACTORS), f"judge or inception as fid, got {self.fid!r}")
+        _require(bool(self.captions) or not (self.fid or self.scorer), "captions for fid, got none")
+        drawn = self.captions.startswith(TOYBOX)
+        _require(drawn or not self.fid or bool(self.reference), "a reference folder for fid")
         known = (*UNEDITED, *METHODS, *GENDER)
         for name in (*self.methods, *self.settings, *(s.method for s in self.sweeps)):
             _require(name in known, f"a method out of {', '.join(known)}, got {name!r}")
@@ -182,6 +196,7 @@ def _unknown(what: str, name: str, known: Mapping[str, Any] | Sequence[str]) -> 
 
 _HINTS: dict[str, Any] = {
     **dict.fromkeys(("preset", "title", "model", "judge", "captions", "x_label"), str),
+    **dict.fromkeys(("fid", "reference", "scorer"), str),
     **dict.fromkeys(("data", "methods"), tuple[str, ...]),
     **dict.fromkeys(("seeds", "keep", "window"), int),
     **dict.fromkeys(("steps", "size", "batch", "limit"), int | None),

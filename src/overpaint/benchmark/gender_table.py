@@ -6,7 +6,7 @@ section 6 and appendix H.2.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
 import torch
@@ -19,6 +19,7 @@ from overpaint.benchmark.paint import Studio
 from overpaint.benchmark.rows import Measure
 from overpaint.errors import DataError, EditError
 from overpaint.methods.common import filled
+from overpaint.methods.configure import configure
 from overpaint.methods.debias import DebiasConfig, debias, debias_bulk
 from overpaint.methods.uce_debias import UCEDebiasConfig, uce_debias
 from overpaint.models.weights import with_deltas
@@ -47,6 +48,20 @@ class GenderConfig:
     time: DebiasConfig = field(default_factory=lambda: DebiasConfig(validation=VALIDATION))
     uce: UCEDebiasConfig = field(default_factory=UCEDebiasConfig)
     attributes: tuple[str, str] = ("female", "male")
+
+
+def gender_config(settings: Mapping[str, Mapping[str, object]]) -> GenderConfig:
+    """From settings by method, e.g. ``{"time": {"steps": 6}}``; time-multi has those of time.
+
+    DataError for a method that debiases nothing, EditError for a setting that it does not have.
+    """
+    for name in settings:
+        if name not in ("time", "uce"):
+            raise DataError(f"expected settings of time or uce for professions, got {name!r}")
+    return GenderConfig(
+        time=configure("time debiasing", DebiasConfig, settings.get("time", {})),
+        uce=configure("uce debiasing", UCEDebiasConfig, settings.get("uce", {})),
+    )
 
 
 def gender_measures(

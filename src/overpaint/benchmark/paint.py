@@ -19,7 +19,7 @@ import torch
 from torch import Tensor
 
 from overpaint.benchmark.patches import Made, patches
-from overpaint.benchmark.plan import Ask, needed
+from overpaint.benchmark.plan import CAPTION, Ask, needed
 from overpaint.benchmark.rows import Key, Result
 from overpaint.benchmark.store import Store, picture_hash
 from overpaint.models.clip import Clip, image_features, text_features
@@ -83,16 +83,21 @@ class Captions:
 
 @dataclass(frozen=True, eq=False)
 class Gallery:
-    """Where pictures go: a folder, and of how many seeds they are kept."""
+    """Where pictures go: a folder, and of how many seeds they are kept.
+
+    ``captions``  whether those of captions are kept too, whatever their seed.
+    """
 
     folder: Path
     keep: int
+    captions: bool = False
 
-    def hang(self, picture: Tensor, seed: int) -> str:
+    def hang(self, picture: Tensor, seed: int, *, caption: bool = False) -> str:
         """The hash of ``picture [3, H, W]``, which is the name of its file if it is kept."""
         name = picture_hash(picture.numpy().tobytes(), tuple(picture.shape))
         path = self.folder / f"{name}.png"
-        if seed < self.keep and not path.exists():
+        wanted = seed < self.keep or (caption and self.captions)
+        if wanted and not path.exists():
             self.folder.mkdir(exist_ok=True)
             save_picture(to_image(picture), path)
         return name
@@ -230,7 +235,8 @@ def _paint_batch(
     seconds = (time.perf_counter() - began) / len(works)
     results = []
     for work, picture, feature in zip(works, pictures, seen, strict=True):
-        name = gallery.hang(picture, work.seed)
+        caption = any(key.prompt.startswith(CAPTION) for key, *_ in work.wanted)
+        name = gallery.hang(picture, work.seed, caption=caption)
         for key, *texts in work.wanted:
             new, old = (captions.similarity(feature, text) for text in texts)
             results.append(Result(key, new, old, seconds, name))

@@ -20,11 +20,12 @@ from overpaint.benchmark.config import BenchConfig
 from overpaint.benchmark.costs import Costs
 from overpaint.benchmark.datasets import Profession
 from overpaint.benchmark.finish import finish
-from overpaint.benchmark.gender_table import GenderConfig, gender_measures
+from overpaint.benchmark.gender_table import GenderConfig, gender_config, gender_measures
 from overpaint.benchmark.paint import Gallery, Studio, paint, studio
 from overpaint.benchmark.plan import Plan
 from overpaint.benchmark.plan_edits import plan_edits
-from overpaint.benchmark.rows import ConditionRow
+from overpaint.benchmark.quality import add_quality
+from overpaint.benchmark.rows import PICTURES, STORE, ConditionRow
 from overpaint.benchmark.store import Store
 from overpaint.benchmark.windows import check_pairs, paint_windows, plan_windows
 from overpaint.errors import OutputError
@@ -33,8 +34,6 @@ from overpaint.models.load import load
 from overpaint.models.model import Model
 from overpaint.toybox.cases import GenderCase
 from overpaint.types import Progress
-
-STORE, PICTURES = "run.sqlite", "pictures"
 
 
 @dataclass(frozen=True)
@@ -85,7 +84,7 @@ def run(
     known = {**config.kept, "weights": _identity(model, judge), "precision": str(model.dtype)}
     with Store(folder / STORE, known) as store:
         store.note({**(notes or {}), "versions": _versions(), "batch": room.batch})
-        gallery = Gallery(folder / PICTURES, config.keep)
+        gallery = Gallery(folder / PICTURES, config.keep, bool(config.fid or config.scorer))
         painted = task(room, store, config, gallery, progress)
     for part in (folder / PICTURES).glob(".*.part"):
         part.unlink(missing_ok=True)  # what a killed process left half-written
@@ -108,7 +107,7 @@ def _task(config: BenchConfig) -> _Gender | _Windows | _Edits:
     found = entries.load_entries(config)
     people = entries.professions(config, found)
     if people:
-        return _Gender(people)
+        return _Gender(people, gender_config(config.settings))
     every = entries.subjects(config, found)
     if config.window:
         check_pairs(every)
@@ -124,7 +123,7 @@ class _Edits:
         self,
         room: Studio,
         store: Store,
-        config: BenchConfig,  # noqa: ARG002
+        config: BenchConfig,
         gallery: Gallery,
         progress: Progress | None,
     ) -> int:
@@ -133,6 +132,7 @@ class _Edits:
         painted = paint(room, store, self.plan.asks, gallery, made=costs.count, progress=progress)
         costs.keep()
         finish(store)
+        add_quality(store, self.plan.asks, gallery.folder, config, room.judge, progress)
         return painted
 
 
@@ -158,6 +158,7 @@ class _Windows:
 @dataclass(frozen=True, eq=False)
 class _Gender:
     people: Sequence[GenderCase | Profession]
+    settings: GenderConfig
 
     def __call__(
         self,
@@ -168,14 +169,13 @@ class _Gender:
         progress: Progress | None,
     ) -> int:
         store.describe_conditions(ConditionRow(name, name) for name in config.methods)
-        settings = GenderConfig()
         for name in config.methods:
             batches = gender_measures(
                 room,
                 self.people,
                 name,
                 range(config.seeds),
-                settings,
+                self.settings,
                 known=store.measures(),
                 progress=progress,
             )

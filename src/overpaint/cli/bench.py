@@ -94,6 +94,16 @@ def bench(
     steps: Annotated[
         int | None, typer.Option(rich_help_panel=CHANGES, help="Of the sampler.")
     ] = None,
+    fid: Annotated[
+        str,
+        typer.Option(
+            metavar="NAME", rich_help_panel=CHANGES, help="FID of captions: judge or inception."
+        ),
+    ] = "",
+    reference: Annotated[
+        str,
+        typer.Option(metavar="FOLDER", rich_help_panel=CHANGES, help="Real pictures for FID."),
+    ] = "",
     keep: Annotated[
         int | None, typer.Option(rich_help_panel=CHANGES, help="Seeds to keep pictures of.")
     ] = None,
@@ -124,6 +134,8 @@ def bench(
         "seeds": seeds,
         "limit": limit,
         "steps": steps,
+        "fid": fid,
+        "reference": reference,
         "keep": keep,
         "batch": batch,
         **({"methods": methods, "sweeps": ()} if methods else {}),

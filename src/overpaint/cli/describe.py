@@ -34,8 +34,14 @@ def patch_facts(path: Path, patch: Patch) -> list[tuple[str, object]]:
     facts: list[tuple[str, object]] = [
         ("edit", "; ".join(edit_text(edit) for edit in patch.edits)),
         ("method", patch.method),
-        ("sites", ", ".join(f"{n} in {component}" for component, n in places.items())),
-        ("rank", ranks[0] if len(ranks) == 1 else f"{ranks[0]} to {ranks[-1]}"),
+        (
+            "sites",
+            ", ".join(f"{n} in {c}" for c, n in places.items()) or "none: it changes nothing",
+        ),
+        (
+            "rank",
+            " to ".join(str(rank) for rank in dict.fromkeys((*ranks[:1], *ranks[-1:]))) or "-",
+        ),
         ("size", show.size(path.stat().st_size)),
         ("computed on", f"{patch.family} model {patch.fingerprint[:12]}".strip()),
     ]

@@ -28,31 +28,41 @@ def clip_score(clip: Clip) -> Any:
     return _torchmetrics("multimodal.clip_score").CLIPScore(lambda: (scorer, scorer.processed))
 
 
-def frechet_distance(
-    real: Iterable[Tensor], painted: Iterable[Tensor], extractor: nn.Module
-) -> float:
-    """FID between two sets of pictures, as ``torchmetrics.image.FrechetInceptionDistance`` has it.
+def frechet_distances(
+    real: Iterable[Tensor], sets: Iterable[Iterable[Tensor]], extractor: nn.Module
+) -> list[float]:
+    """FID between real pictures and each of ``sets``, as torchmetrics' FrechetInceptionDistance.
 
-    ``real``, ``painted`` give batches ``[n, 3, H, W]`` uint8, sizes as ``extractor`` takes them;
-    ``extractor`` makes ``[n, num_features]`` of them: :class:`ImageTower`, :func:`inception` or any
-    other. It is of Gaussians fitted to the features, so it falls with the number of pictures:
-    compare only distances of equally many. DataError unless there are two pictures in each set,
+    ``real`` and every set give batches ``[n, 3, H, W]`` uint8, of a size that ``extractor`` takes;
+    it makes ``[n, num_features]`` of them: :class:`ImageTower`, :func:`inception` or any other. The
+    distance is of Gaussians fitted to the features, so it falls with the number of pictures:
+    compare only sets of equally many. DataError unless there are two pictures in each set,
     ModelError without torchmetrics.
     """
-    metric = _torchmetrics("image.fid").FrechetInceptionDistance(feature=extractor)
-    counts = []
-    with torch.no_grad():
-        for pictures, are_real in ((real, True), (painted, False)):
-            count = 0
-            for batch in pictures:
-                metric.update(batch, real=are_real)
-                count += len(batch)
-            counts.append(count)
-    if min(counts) < 2:
-        raise DataError(
-            f"expected two real and two painted pictures at least, got {counts[0]} and {counts[1]}"
-        )
-    return max(metric.compute().item(), 0.0)  # rounding may take equal sets below 0
+    metric = _torchmetrics("image.fid").FrechetInceptionDistance(
+        feature=extractor, reset_real_features=False
+    )
+    counts = [_update(metric, real, real=True)]
+    distances = []
+    for painted in sets:
+        metric.reset()  # keeps what it knows of the real ones
+        counts.append(_update(metric, painted, real=False))
+        if min(counts) < 2:
+            raise DataError(
+                "expected two real and two painted pictures at least, got "
+                f"{counts[0]} and {counts[-1]}"
+            )
+        distances.append(max(metric.compute().item(), 0.0))  # rounding may go below 0
+    return distances
+
+
+@torch.no_grad()
+def _update(metric: Any, batches: Iterable[Tensor], *, real: bool) -> int:
+    count = 0
+    for batch in batches:
+        metric.update(batch, real=real)
+        count += len(batch)
+    return count
 
 
 class ImageTower(nn.Module):
