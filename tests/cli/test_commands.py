@@ -19,6 +19,7 @@ HELP = [
     (),
     ("edit",),
     ("paint",),
+    ("report",),
     *[("patch", *c) for c in ((), ("show",), ("apply",), ("export",), ("diff",))],
     *[("models", *c) for c in ((), ("list",), ("check",))],
     *[("toybox", *c) for c in ((), ("words",), ("facts",), ("prompts",), ("sheet",))],

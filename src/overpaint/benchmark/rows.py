@@ -8,6 +8,9 @@ from typing import Any, NamedTuple
 
 Json = Mapping[str, Any]
 
+STORE, PICTURES = "run.sqlite", "pictures"
+"""What a run's folder holds."""
+
 
 class Key(NamedTuple):
     """Which picture.

@@ -43,9 +43,10 @@ def sweeps(found: Findings) -> Html | None:
             draw = partial(_sweep, found, lines, values, title, x_label)
             drawn = plot(draw, f"{title} against {x_label}", f"sweep{number}", (4.4, 3.0))
             figures.append(element("figure", drawn))
-    note = "Bands: 95 % interval over cases; of measures, the standard deviation over seeds."
+    note = "Bands: 95 % interval over cases"
+    note += "; of measures, the standard deviation over seeds." if overall(found) else "."
     return join(
-        element("h2", f"Against the {x_label}", id="curves"),
+        element("h2", f"By {x_label}", id="curves"),
         _legend(found, list(lines)),
         element("div", *figures, class_="plots"),
         element("p", note, class_="note"),

@@ -6,9 +6,10 @@ import json
 from collections.abc import Sequence
 from typing import Any
 
+from overpaint.benchmark.config import UNEDITED
 from overpaint.benchmark.report.failures import Worst, margin, right, worst_first
 from overpaint.benchmark.report.markup import Html, element, join
-from overpaint.benchmark.report.read import REFERENCES, Findings
+from overpaint.benchmark.report.read import Findings
 from overpaint.benchmark.report.tablepage import scrolling
 from overpaint.benchmark.report.thumbs import data_uri
 from overpaint.benchmark.rows import CaseRow, ConditionRow, Result
@@ -128,7 +129,7 @@ def _head(found: Findings, case: CaseRow, condition: ConditionRow) -> Html:
     name = "before" if condition.method == "baseline" else condition.name
     below = element("span", " · ".join(parts), class_="ci",
                     title="efficacy · generality · specificity, %")  # fmt: skip
-    own = None if condition.method in REFERENCES else condition.name
+    own = None if condition.method in UNEDITED else condition.name
     return element("th", name, below, scope="col", data_method=own)
 
 
@@ -147,7 +148,7 @@ def _cell(
     found: Findings, case: CaseRow, probe: Any, condition: ConditionRow, pictures: bool
 ) -> Html:
     results: Sequence[Result] = found.seen.get((condition.name, case.name, probe["place"]), ())
-    editor = condition.method not in REFERENCES
+    editor = condition.method not in UNEDITED
     own = condition.name if editor else None
     if not results:
         return element("td", "–", data_method=own)

@@ -129,7 +129,7 @@ def _finding(found: Findings, against: Table | None) -> Html | None:
     if ranked:
         cell, second = min(ranked, key=lambda pair: float(pair[0].value or 0))
         points = against.columns[3].shown(float(cell.value or 0)).lstrip("+")
-        doubt = ", which chance alone may give" if (cell.p or 0) >= DOUBT else ""
+        doubt = "; chance alone may give as much" if (cell.p or 0) >= DOUBT else ""
         chance = element("span", f"({probability(cell.p)})")
         words += [f", {points} points above ", element("b", second), f"{doubt} ", chance]
     return element("p", *words, ".", class_="finding")

@@ -9,15 +9,11 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-from overpaint.benchmark.rows import CaseRow, ConditionRow, Measure, Result
+from overpaint.benchmark.config import UNEDITED
+from overpaint.benchmark.rows import PICTURES, STORE, CaseRow, ConditionRow, Measure, Result
 from overpaint.benchmark.score import CaseScore, Summary, per_case, summaries
 from overpaint.benchmark.store import Store
 from overpaint.errors import DataError
-
-STORE, PICTURES = "run.sqlite", "pictures"
-
-REFERENCES = ("baseline", "oracle", "rewrite")
-"""Methods that leave the weights alone: to compare editors with, never the best of them."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -43,7 +39,7 @@ class Findings:
     @property
     def editors(self) -> list[ConditionRow]:
         """The conditions that change the model."""
-        return [c for c in self.conditions if c.method not in REFERENCES]
+        return [c for c in self.conditions if c.method not in UNEDITED]
 
     @property
     def kinds(self) -> list[str]:
