@@ -152,8 +152,8 @@ def test_blend_runs_from_identity_to_covariance() -> None:
 
 @pytest.mark.parametrize("n", [5, 40])
 def test_low_rank_keeps_the_product_and_drops_the_rest(n: int) -> None:
-    left = normal(n, 9, seed=1)
-    right = normal(n, 3, seed=2) @ normal(3, 12, seed=3)  # rank 3
+    left = normal(n, 3, seed=1) @ normal(3, 9, seed=2)  # rank 3
+    right = normal(n, 12, seed=3)
     factor, a = linalg.low_rank(left, right)
     assert a.shape == (3, 12)
     assert close(factor @ a, left.T @ right, 1e-6)

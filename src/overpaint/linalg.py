@@ -129,29 +129,23 @@ def null_space(moment: Tensor, share: float) -> Tensor:
 
 
 def low_rank(left: Tensor, right: Tensor, tolerance: float = 1e-6) -> tuple[Tensor, Tensor]:
-    """Factors ``b [p, r] @ a [r, q]`` of ``leftᵀ @ right`` with ``r <= min(n, q)``, float64.
+    """Factors ``l [p, r] @ a [r, q]`` of ``leftᵀ @ right``, of the smallest rank in ``tolerance``.
 
-    ``left [n, p]``, ``right [n, q]``; the rows of ``a`` are orthonormal, which keeps the factors of
-    nearly parallel rows from cancelling in float32. Directions are dropped while what is lost has
-    a Frobenius norm of at most ``tolerance`` times the product's.
+    ``left [n, p]``, ``right [n, q]``; the result is float64 and the rows of ``a`` are orthonormal.
+    What is dropped has a Frobenius norm of at most ``tolerance`` times the product's; 1e-7 is the
+    least that float64 squares can resolve and is below float32 rounding.
     """
     left, right = left.double(), right.double()
-    # One symmetric eigenproblem of the smaller size; the product is that of the factors exactly,
-    # because the eigenvectors are orthogonal whatever the eigenvalues' accuracy.
-    if right.shape[0] < right.shape[1]:
-        vectors = torch.linalg.eigh(right @ right.T)[1]
-        b, a = left.T @ vectors, vectors.T @ right
+    if right.shape[0] < right.shape[1]:  # leftᵀ right = (leftᵀ rᵀ) qᵀ with orthonormal q
+        q, r = torch.linalg.qr(right.T)
+        product = left.T @ r.T
     else:
-        product = left.T @ right
-        vectors = torch.linalg.eigh(product.T @ product)[1]
-        b, a = product @ vectors, vectors.T
-    norms = a.norm(dim=1)
-    b, a = b * norms, a / norms.clamp_min(torch.finfo(a.dtype).tiny)[:, None]
-    squares, order = b.square().sum(dim=0).sort()
-    dropped = squares.cumsum(0)
-    skip = int((dropped <= tolerance**2 * dropped[-1]).sum())
-    kept = order[min(skip, len(order) - 1) :].sort().values
-    return b[:, kept], a[kept]
+        q, product = None, left.T @ right
+    squares, vectors = torch.linalg.eigh(product.T @ product)
+    dropped = squares.clamp_min(0).cumsum(0)  # ascending: the first entries go first
+    skip = int((dropped <= max(tolerance, 1e-7) ** 2 * dropped[-1]).sum())
+    vectors = vectors[:, min(skip, len(squares) - 1) :]
+    return product @ vectors, (vectors if q is None else q @ vectors).T
 
 
 def _stacked_qr(small: Tensor, lam: float) -> tuple[Tensor, Tensor]:
