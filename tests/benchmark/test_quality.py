@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 import torch
 from PIL import Image
 
-from overpaint.benchmark import quality
+from overpaint.benchmark import entries, quality
 from overpaint.benchmark.config import parse as configured
 from overpaint.benchmark.quality import reference_pictures
 from overpaint.benchmark.run import PICTURES, Done, plan_of, run
@@ -131,3 +132,10 @@ def test_real_pictures_are_squares_of_one_size(tmp_path: Path) -> None:
 def test_what_makes_no_sense_is_refused(change: dict[str, str], said: str) -> None:
     with pytest.raises(ConfigError, match=said):
         configured(change, CONFIG)
+
+
+def test_one_case_still_has_two_captions_to_compare() -> None:
+    few = replace(CONFIG, limit=1)
+    assert len(entries.captions(few)) == 2
+    assert len(entries.captions(replace(few, fid=""))) == 1
+    assert len(entries.captions(CONFIG)) == 3

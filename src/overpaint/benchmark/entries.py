@@ -68,14 +68,15 @@ def subjects(config: BenchConfig, found: dict[str, tuple[Entry, ...]]) -> list[S
 
 
 def captions(config: BenchConfig) -> list[Caption]:
-    """The prompts that no edit is about, at most ``limit`` of them."""
+    """The prompts that no edit is about, at most ``limit`` of them; for FID two at least."""
     if not config.captions:
         return []
     name, _, path = config.captions.partition("=")
     found = [e for e in load(name, path or None) if isinstance(e, Caption)]
     if not found:
         raise ConfigError(f"expected a data set of captions, got {name!r}; try coco")
-    return found[: config.limit]
+    most = max(config.limit, 2) if config.limit and config.fid else config.limit
+    return found[:most]
 
 
 def in_turn(every: Sequence[Subject]) -> list[Subject]:
