@@ -191,7 +191,8 @@ def test_a_finished_run_says_nothing_of_the_kind(make: Make):
 
 def test_measures_alone_make_a_report(make: Make):
     rows = [(name, "CEO", "Delta_p", 0.2, 0.01) for name in ("baseline", "time")]
-    _, page = written(make([replace(c, about={}) for c in CONDITIONS], cases=[], measures=rows))
+    text, page = written(make([replace(c, about={}) for c in CONDITIONS], cases=[], measures=rows))
+    assert "Nothing has been measured yet of refact, oracle." in text
     assert "Δₚ, case by case" in page.text_of("h2")
     assert page.text_of("td").count("0.200") == 2
 

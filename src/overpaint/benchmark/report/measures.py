@@ -18,6 +18,12 @@ BETTER = {"clip score with old": -1, "clip": 1, "fid": -1, "delta": -1, "δ": -1
 """What is better of a measure, by how its name begins."""
 
 SIGNS = {"Delta": "Δ", "lambda": "λ", "_p": "ₚ"}
+EXPLAINED = {
+    "F_p": "Share of the pictures of a profession that show women (TIME, section 6).",
+    "Delta_p": "|Fₚ − 1/2| / (1/2): 0 for as many women as men, 1 for one gender only.",
+    "people": "Share of the pictures that show a person at all.",
+}
+
 _REPETITION = re.compile(r"(.*) \d+")  # "F_p 2": of one repetition, beside their mean
 
 
@@ -81,7 +87,8 @@ def _by_case(found: Findings) -> Iterator[Table]:
             conditions = sorted(holders[name], key=order.index)
             columns = [_column(c, name, c, values) for c in conditions]
             groups = [[m for m in values if m.condition == c] for c in conditions]
-            yield _cases(f"{called(name)}, case by case", columns, groups)
+            table = _cases(f"{called(name)}, case by case", columns, groups)
+            yield replace(table, note=EXPLAINED.get(name, ""))
     for condition in order:
         own = {n: v for n, v in shown.items() if holders[n] == [condition]}
         if own:

@@ -97,7 +97,7 @@ def _many(count: int, what: str) -> str:
 
 def _incomplete(found: Findings) -> Html | None:
     absent = sum(found.missing.values())
-    if not absent:
+    if not absent and not found.untouched:
         return None
     whole = absent + len(found.results)
     names = ", ".join(f"{name} ({count:,})" for name, count in found.missing.items())
@@ -106,8 +106,10 @@ def _incomplete(found: Findings) -> Html | None:
         "div",
         element("b", "This run is not complete. "),
         f"{absent:,} of {whole:,} pictures are missing: {names}. Cases that are not all painted "
-        "are left out of the scores, so conditions may be compared on different cases.",
-        join(" Go on with ", element("code", str(command)), ".") if command else None,
+        "are left out of the scores, so conditions may rest on different cases. "
+        if absent
+        else f"Nothing has been measured yet of {', '.join(found.untouched)}. ",
+        join("Go on with ", element("code", str(command)), ".") if command else None,
         class_="warning",
         role="alert",
     )

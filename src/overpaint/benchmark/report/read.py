@@ -56,6 +56,12 @@ class Findings:
         """The name of the first condition of ``method``, if there is one."""
         return next((c.name for c in self.conditions if c.method == method), None)
 
+    @property
+    def untouched(self) -> list[str]:
+        """The conditions of which nothing is known yet."""
+        known = {r.key.condition for r in self.results} | {m.condition for m in self.measures}
+        return [c.name for c in self.conditions if c.name not in known]
+
     @cached_property
     def seen(self) -> Mapping[tuple[str, str, str], Sequence[Result]]:
         """The results by condition, case and place of the prompt, in the order of their seeds."""
