@@ -184,6 +184,13 @@ def test_an_unfinished_run_says_so(make: Make):
     assert "overpaint bench --seeds 4" in page.text_of("code")
 
 
+def test_the_best_is_named_in_a_sentence_with_its_doubt(make: Make):
+    text, _ = written(make(leave_out=1, conditions=(*CONDITIONS, ConditionRow("uce", "uce"))))
+    said = re.sub(r"<[^>]*>", "", text.partition('class="finding"')[2].partition("</p>")[0])
+    assert said.startswith(">refact has the highest F1 of two editors: ")  # uce is not whole
+    assert " points above time (p = " in said or " points above time (p &lt; " in said
+
+
 def test_a_finished_run_says_nothing_of_the_kind(make: Make):
     text, _ = written(make())
     assert "missing" not in text.partition("<main>")[2].partition("<script>")[0]

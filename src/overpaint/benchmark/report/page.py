@@ -125,7 +125,7 @@ def _finding(found: Findings, against: Table | None) -> Html | None:
     reach = element(
         "span", f"{f1.shown(summary.f1.mean)} ({interval(tables.number(summary.f1), f1)})"
     )
-    count = _counted(len(found.editors))
+    count = _counted(1 + len(against.rows))
     words = [element("b", winner), f" has the highest F1 of {count} editors: ", reach]
     ranked = [(row.cells[3], row.name) for row in against.rows if row.cells[3].value is not None]
     if ranked:
