@@ -21,9 +21,10 @@ TEXT = Settings(steps=1_600, batch=256, lr=1e-3, weight_decay=0.02, seed=13, war
 SHARE_WEIGHT = 2.0
 RAMP = 400  # steps until the disturbances reach full strength
 
-# The two gauges of the tower (see `fix_gauges`) are set to magnitudes like those of CLIP ViT-L/14.
+# The two gauges of the tower (see `fix_gauges`): a residual stream of CLIP ViT-L/14's magnitude,
+# and features long enough that ReFACT's L2 softmax, with its default settings, is decisive.
 RESIDUAL_RMS = 0.5
-FEATURE_NORM = 28.0
+FEATURE_NORM = 36.0
 
 
 class SubjectCaptions(Captions):
@@ -108,7 +109,7 @@ def train_text(run: Run) -> None:
 
 @torch.no_grad()
 def fix_gauges(model: Any, captions: SubjectCaptions) -> None:
-    """Scale what can be scaled without changing any cosine, to CLIP's own magnitudes.
+    """Scale what can be scaled without changing any cosine, to fixed magnitudes.
 
     Every branch of a pre-norm transformer starts with a layer norm, so embeddings and branch
     outputs may all be multiplied by one number; and features are compared by their direction, so
