@@ -144,6 +144,8 @@ def draw(points: dict[str, list[Point]], path: Path) -> None:
             place.plot(values, means, style, color=colour, marker="o", ms=3, label=name)
         place.axvline(FIXED[method], color="0.7", lw=0.8, zorder=0)
         place.set_xscale("log")
+        place.set_xticks(values, [f"{value:g}" for value in values])
+        place.minorticks_off()
         place.set_ylim(0, 1.03)
         place.set_xlabel(f"{method}: {SWEEPS[method].over} (the line: its default)")
     figure.legend(*place.get_legend_handles_labels(), loc="outside right center", frameon=False)
