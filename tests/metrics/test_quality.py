@@ -108,6 +108,8 @@ def test_an_image_tower_extracts(judge: Clip) -> None:
 def test_too_few_pictures_are_refused() -> None:
     with pytest.raises(DataError, match="got 1 and 3"):
         frechet_distances([pictures(1, 0)], [[pictures(3, 1)]], Mean())
+    with pytest.raises(DataError, match=r"batches of pictures \[n, 3, H, W\], got \[3, 64, 64\]"):
+        frechet_distances(pictures(3, 0), [], Mean())
 
 
 def test_without_torch_fidelity_the_remedy_is_named(monkeypatch: pytest.MonkeyPatch) -> None:

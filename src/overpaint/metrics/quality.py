@@ -36,8 +36,8 @@ def frechet_distances(
     ``real`` and every set give batches ``[n, 3, H, W]`` uint8, of a size that ``extractor`` takes;
     it makes ``[n, num_features]`` of them: :class:`ImageTower`, :func:`inception` or any other. The
     distance is of Gaussians fitted to the features, so it falls with the number of pictures:
-    compare only sets of equally many. DataError unless there are two pictures in each set,
-    ModelError without torchmetrics.
+    compare only sets of equally many. DataError unless there are two pictures in each set, and
+    for pictures that are in no batch; ModelError without torchmetrics.
     """
     metric = _torchmetrics("image.fid").FrechetInceptionDistance(
         feature=extractor, reset_real_features=False
@@ -60,6 +60,8 @@ def frechet_distances(
 def _update(metric: Any, batches: Iterable[Tensor], *, real: bool) -> int:
     count = 0
     for batch in batches:
+        if batch.dim() != 4:
+            raise DataError(f"expected batches of pictures [n, 3, H, W], got {[*batch.shape]}")
         metric.update(batch, real=real)
         count += len(batch)
     return count
