@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
 from types import SimpleNamespace
 from typing import Any
 
@@ -10,6 +12,7 @@ import torch
 from torch import nn
 
 from overpaint.models.clip import Clip
+from overpaint.models.hooks import replace_input
 from overpaint.models.model import Model
 from overpaint.models.preprocess import TOYBOX, Preprocess
 from overpaint.models.sites import cross_attention_sites, module_at
@@ -50,6 +53,17 @@ def reader(deep: Model) -> Model:
     return deep
 
 
+@contextmanager
+def half_and_half(model: Model, window: range, length: int) -> Iterator[None]:
+    """The reference: both prompts in one row, each layer takes its half through a hook."""
+    with ExitStack() as stack:
+        for number, site in enumerate(cross_attention_sites(model)):
+            half = slice(length, None) if number // 2 in window else slice(length)
+            change = replace_input(module_at(model, site), lambda x, half=half: x[:, half])
+            stack.enter_context(change)
+        yield
+
+
 class _Eye(nn.Module):
     """Sees the pixels themselves, as they differ from ``grey``."""
 
@@ -77,7 +91,7 @@ def eye(monkeypatch: pytest.MonkeyPatch) -> Any:
             return like.repeat(len(prompts), 1)
 
         monkeypatch.setattr("overpaint.localize.score.text_features", words)
-        monkeypatch.setattr("overpaint.localize.fast.text_features", words)
+        monkeypatch.setattr("overpaint.localize.foresee.text_features", words)
         return clip
 
     return make

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
-from contextlib import ExitStack, contextmanager
+from collections.abc import Callable
 from typing import Any
 
 import pytest
@@ -18,12 +17,11 @@ from overpaint.localize.score import KINDS
 from overpaint.localize.search import LocoGenConfig, goal_score, passes, windows_of, winner
 from overpaint.models.clip import Clip
 from overpaint.models.fingerprint import fingerprint
-from overpaint.models.hooks import replace_input
 from overpaint.models.model import Model
 from overpaint.models.sites import cross_attention_sites, module_at
 from overpaint.models.text import encode
 
-from .conftest import DEPTH, READERS
+from .conftest import DEPTH, READERS, half_and_half
 
 OURS, THEIRS = ["a rose"], ["two cats"]
 QUICK = LocoGenConfig(seeds=(0, 1), steps=2, batch_size=8)
@@ -47,17 +45,6 @@ def test_finds_the_layers_that_read_the_text(reader: Model, eye: Eye, kind: str)
     for first in range(DEPTH - 1):
         blind = not {first, first + 1} & set(READERS)
         assert torch.equal(found.images[first], found.clean) == blind
-
-
-@contextmanager
-def half_and_half(model: Model, window: range, length: int) -> Iterator[None]:
-    """The reference: both prompts in one row, each layer takes its half through a hook."""
-    with ExitStack() as stack:
-        for number, site in enumerate(cross_attention_sites(model)):
-            half = slice(length, None) if number // 2 in window else slice(length)
-            change = replace_input(module_at(model, site), lambda x, half=half: x[:, half])
-            stack.enter_context(change)
-        yield
 
 
 def test_each_row_reads_what_a_brute_force_intervention_gives_it(deep: Model, eye: Eye) -> None:

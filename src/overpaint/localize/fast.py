@@ -1,71 +1,63 @@
-"""LocoGen without painting every window: a first-order estimate, then the few best exactly.
+"""LocoGen without painting every window: foresee all, sketch the best, paint one.
 
-Not in the paper. How the score changes when layer l reads the target is, to first order, the
-gradient of the score with respect to what layer l reads, times the difference of the two texts.
-One forward and backward pass gives it for all layers at once, hence for all windows of every m.
-The score is that of the clean picture which the denoiser foresees at a few timesteps of a short
-run (Tweedie's formula), decoded and seen by CLIP.
+Not in the paper. What every window would do is foreseen in the first steps of an unchanged run
+(:mod:`overpaint.localize.foresee`). The few best are painted roughly, in a handful of steps, and
+the best of these as LocoGen would paint it.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
-
-import torch
+from collections.abc import Sequence
+from dataclasses import astuple, dataclass
 
 from overpaint.errors import EditError
+from overpaint.localize.foresee import foreseen
 from overpaint.localize.painter import Painter
-from overpaint.localize.reading import leaves
-from overpaint.localize.search import LocoGenConfig, windows_of, winner
+from overpaint.localize.search import LocoGenConfig, windows_of
 from overpaint.localize.start import begin
-from overpaint.models.clip import Clip, see, text_features
-from overpaint.models.conditioning import conditioning
-from overpaint.models.hooks import record
-from overpaint.models.latents import decode_pixels
+from overpaint.models.clip import Clip
 from overpaint.models.model import Model
-from overpaint.models.sampling import clean_estimate, scheduler_of
 from overpaint.types import Localization, Progress
-
-BACKWARD = 3  # evaluations that a forward and backward pass count for
 
 
 @dataclass(frozen=True)
 class FastConfig:
     """How :func:`fast_locogen` saves work.
 
-    ``steps``       steps of the short run on which gradients are taken.
-    ``times``       at how many of them, evenly spread.
-    ``candidates``  how many windows of each m are painted.
-    ``trial``       number of seeds for the gradients and for choosing among the candidates; the
-        chosen one is then painted with the remaining seeds.
+    ``steps``       steps of the run in which the effect of every window is foreseen.
+    ``looks``       after how many of the first of them.
+    ``trial``       on how many seeds.
+    ``candidates``  how many windows of each m are sketched, that is painted in few steps.
+    ``sketch``      steps of a sketch.
+    ``sketches``    on how many seeds.
     """
 
     steps: int = 6
-    times: int = 3
-    candidates: int = 3
+    looks: int = 2
     trial: int = 1
+    candidates: int = 5
+    sketch: int = 4
+    sketches: int = 2
 
     def __post_init__(self) -> None:
         """EditError for a setting out of its range."""
-        if min(self.steps, self.times, self.candidates, self.trial) < 1:
+        if min(astuple(self)) < 1:
             raise EditError(f"expected settings of at least 1, got {self}")
-        if self.times > self.steps:
-            raise EditError(f"expected at most {self.steps} times, one a step, got {self.times}")
+        if self.looks >= self.steps:
+            raise EditError(f"expected fewer than {self.steps} looks, the steps, got {self.looks}")
 
 
-@dataclass(frozen=True, eq=False)
-class _Moment:
-    """A few rows at one time of a clean run.
+@dataclass(frozen=True)
+class Choice:
+    """Which of some windows is best by foresight and sketches.
 
-    ``rows [r]`` numbers of the prompts; ``noisy``, ``without [r, c, h, w]`` latents and the
-    unconditional branch's output (None without guidance); ``time`` the timestep.
+    ``best`` and ``sketched`` are numbers of windows, the latter best foreseen first; ``expected``
+    are scores of all, those of sketches where there are any.
     """
 
-    rows: torch.Tensor
-    noisy: torch.Tensor
-    without: torch.Tensor | None
-    time: torch.Tensor
+    best: int
+    sketched: tuple[int, ...]
+    expected: tuple[float, ...]
 
 
 def fast_locogen(
@@ -79,103 +71,52 @@ def fast_locogen(
     *,
     progress: Progress | None = None,
 ) -> Localization:
-    """:func:`overpaint.localize.locogen.locogen`, painting only ``fast.candidates`` windows per m.
+    """:func:`overpaint.localize.locogen.locogen`, painting only the best window of each m in full.
 
     The chosen window's score is exact; those of the others are estimates, moved so that the
-    estimate for the chosen one is right. ``info`` names the windows ``verified`` and tells the
-    ``effects`` of single layers. No pictures are kept. Errors are those of ``locogen``.
+    estimate for the chosen one is right. ``info`` names the windows that were ``sketched``. No
+    pictures are kept. Errors are those of ``locogen``.
     """
     config, fast = config or LocoGenConfig(), fast or FastConfig()
     ends = config.window is None  # only a search for m needs to know them
     start = begin(model, clip, kind, originals, targets, config, ends=ends, progress=progress)
-    painter, rule = start.painter, start.painter.rule
-    effects = layer_effects(painter, config.seeds[: fast.trial], fast, progress).mean(0)
+    painter = start.painter
     for width in start.widths:
         windows = windows_of(painter.depth, width)
-        expected = [float(effects[list(w)].sum()) for w in windows]
-        ranked = sorted(range(len(windows)), key=lambda j: -rule.sign * expected[j])
-        chosen = ranked[: fast.candidates]
-        best, exact = _verified(painter, windows, chosen, fast.trial, progress)
+        choice = choose(painter, windows, fast, progress)
+        _, (exact,) = painter.paint([windows[choice.best]], "the best", progress)
         if start.passed(exact):
             break
-    scores = [exact + each - expected[best] for each in expected]
-    return start.found(windows[best], scores, verified=sorted(chosen), effects=effects.tolist())
+    shift = exact - choice.expected[choice.best]
+    scores = [shift + each for each in choice.expected]
+    return start.found(windows[choice.best], scores, sketched=sorted(choice.sketched))
 
 
-def _verified(
+def choose(
     painter: Painter,
     windows: Sequence[range],
-    chosen: Sequence[int],
-    trial: int,
-    progress: Progress | None,
-) -> tuple[int, float]:
-    """The best of the windows ``chosen`` on the first seeds, and its mean score on all."""
-    seeds = painter.config.seeds
-    scores = painter.scores(
-        painter.pictures([windows[j] for j in chosen], seeds[:trial], "candidates", progress)
+    fast: FastConfig,
+    progress: Progress | None = None,
+) -> Choice:
+    """The best of ``windows``, by the mean score over all prompts, none of them painted in full."""
+    seeds, sign = painter.config.seeds, painter.rule.sign
+    ahead = foreseen(
+        painter, windows, seeds[: fast.trial], steps=fast.steps, looks=fast.looks, progress=progress
     )
-    place = winner(painter.rule, scores.mean((-2, -1)).tolist())
-    exact = scores[place : place + 1]
-    if seeds[trial:]:
-        rest = painter.pictures([windows[chosen[place]]], seeds[trial:], "the best", progress)
-        exact = torch.cat([exact, painter.scores(rest)], dim=-1)
-    return chosen[place], float(exact.mean())
-
-
-def layer_effects(
-    painter: Painter, seeds: Sequence[int], fast: FastConfig, progress: Progress | None = None
-) -> torch.Tensor:
-    """First-order change of each prompt's score when one layer reads the target: ``[prompts, M]``.
-
-    Mean over ``seeds`` and timesteps; float32 on the CPU.
-    """
-    effects = torch.zeros(len(painter.ours), painter.depth)
-    moments = list(_moments(painter, seeds, fast))
-    for done, moment in enumerate(moments, 1):
-        effects.index_add_(0, moment.rows, _effects(painter, moment))
-        painter.evaluations += BACKWARD * len(moment.rows)
-        if progress:
-            progress(done, len(moments), "gradients")
-    return effects / (len(seeds) * fast.times)
-
-
-def _moments(painter: Painter, seeds: Sequence[int], fast: FastConfig) -> Iterator[_Moment]:
-    """Paint the originals in ``fast.steps`` steps; give the times at which to differentiate."""
-    denoiser = painter.model.denoiser
-    with record(denoiser) as (inputs,), record(denoiser, outputs=True) as (outputs,):
-        painter.pictures([range(0)], seeds, "a short run", steps=fast.steps)
-    times = scheduler_of(painter.model, fast.steps).timesteps
-    chosen = [int((i + 0.5) * fast.steps / fast.times) for i in range(fast.times)]
-    batch = len(inputs[0]) // (1 + painter.guided)
-    prompts = torch.arange(len(painter.ours)).repeat_interleave(len(seeds))
-    for number, rows in enumerate(prompts.split(batch)):
-        for step in chosen:
-            call = number * len(times) + step
-            without = outputs[call][: len(rows)] if painter.guided else None
-            yield _Moment(rows, inputs[call][-batch:][: len(rows)], without, times[step])
-
-
-def _effects(painter: Painter, moment: _Moment) -> torch.Tensor:
-    """Gradient times difference in each row of ``moment``, for each layer: ``[r, M]``."""
-    model, read, rows = painter.model, painter.texts, moment.rows
-    ours, theirs = painter.ours[rows], painter.theirs[rows]
-    pooled = None if read.pooled is None else read.pooled[ours - 1]
-    states = read.states[ours.to(read.states.device)]
-    text = conditioning(model, states, features=pooled, guided=False)
-    pixels = moment.noisy.shape[-1] * model.pipeline.vae_scale_factor
-    given = text.batch(torch.arange(len(rows)), pixels)
-    words = text_features(painter.clip, [painter.words[int(i)] for i in rows])
-    with torch.enable_grad(), leaves(read, ours[:, None].expand(-1, painter.depth)) as found:
-        output = model.denoiser(moment.noisy, moment.time, **given, return_dict=False)[0]
-        if moment.without is not None:
-            output = moment.without + painter.guidance * (output - moment.without)
-        scheduler = scheduler_of(model, 1)
-        latents = clean_estimate(scheduler, output, moment.noisy, moment.time)
-        pictures = (decode_pixels(model, latents) + 1) / 2
-        score = 100 * (see(painter.clip, pictures.clamp(0, 1)) * words).sum()
-        slopes = torch.autograd.grad(score, [leaf for _, leaf in found])
-    effects = torch.zeros(len(rows), painter.depth)
-    for (layer, leaf), (_, _, kept), slope in zip(found, read.projected, slopes, strict=True):
-        change = kept[theirs.to(kept.device)] - leaf.detach()
-        effects[:, layer] += (slope.float() * change.float()).sum((1, 2)).cpu()
-    return effects
+    expected = ahead.mean((1, 2)).tolist()
+    ranked = sorted(range(len(windows)), key=lambda j: -sign * expected[j])
+    chosen = ranked[: fast.candidates]
+    pictures = painter.pictures(
+        [windows[j] for j in chosen],
+        seeds[: fast.sketches],
+        "sketching",
+        progress,
+        steps=fast.sketch,
+    )
+    sketches = painter.scores(pictures).mean((1, 2)).tolist()
+    # What is foreseen early is blurred: bring it to the level of the sketches.
+    shift = (sum(sketches) - sum(expected[j] for j in chosen)) / len(chosen)
+    known = dict(zip(chosen, sketches, strict=True))
+    best = max(chosen, key=lambda j: sign * known[j])
+    estimates = tuple(known.get(j, each + shift) for j, each in enumerate(expected))
+    return Choice(best, tuple(chosen), estimates)

@@ -47,6 +47,11 @@ class Painter:
         self.evaluations = 0
 
     @property
+    def batch(self) -> int:
+        """Pictures at once."""
+        return self.config.batch_size or self.model.family.batch_size
+
+    @property
     def guided(self) -> bool:
         """Whether there is an unconditional branch."""
         return self.guidance != 1

@@ -76,22 +76,6 @@ def reading(read: Texts, table: torch.Tensor) -> Iterator[None]:
         yield
 
 
-@contextmanager
-def leaves(read: Texts, table: torch.Tensor) -> Iterator[list[tuple[int, torch.Tensor]]]:
-    """:func:`reading`, with every projection's output a leaf that collects gradients.
-
-    Gives ``(layer, leaf [rows, L, d_out])`` for each projection, in forward order.
-    """
-    with ExitStack() as stack:
-        found = []
-        for layer, module, kept in read.projected:
-            leaf = kept[table[:, layer].to(kept.device)].requires_grad_()
-            stack.enter_context(replace_input(module, lambda x: x[:0]))
-            stack.enter_context(replace(module, lambda _, leaf=leaf: leaf))
-            found.append((layer, leaf))
-        yield found
-
-
 def routed(read: Texts, table: torch.Tensor, *, guided: bool) -> Around:
     """``around`` of :func:`overpaint.models.sampling.sample` for states that read ``table [n, M]``.
 

@@ -6,9 +6,10 @@ embeddings of its own making inside interventions; neither room may reach into t
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, fields
+from itertools import pairwise
 from typing import Any
 
 import torch
@@ -155,16 +156,35 @@ def _denoise(
     model: Model,
     text: Conditioning,
     index: torch.Tensor,
-    latents: torch.Tensor,
+    noise: torch.Tensor,
     steps: int,
     guidance: float,
     tick: Callable[[], None],
 ) -> torch.Tensor:
     """From noise to clean latents, both ``[b, c, h, w]``, for prompts ``index [b]``."""
+    latents = noise
+    for after, _ in run_of(model, text, index, noise, steps, guidance):
+        latents = after
+        tick()
+    return latents
+
+
+def run_of(
+    model: Model,
+    text: Conditioning,
+    index: torch.Tensor,
+    noise: torch.Tensor,
+    steps: int,
+    guidance: float,
+) -> Iterator[tuple[torch.Tensor, int]]:
+    """Latents ``[b, c, h, w]`` after each step from unit ``noise``, and the time they are at.
+
+    For prompts ``index [b]``; the last latents are clean, at time 0. A run may be left at any step.
+    """
     scheduler = scheduler_of(model, steps)
-    given = text.batch(index, latents.shape[-1] * model.pipeline.vae_scale_factor)
-    latents = latents * scheduler.init_noise_sigma
-    for time in scheduler.timesteps:
+    given = text.batch(index, noise.shape[-1] * model.pipeline.vae_scale_factor)
+    latents = noise * scheduler.init_noise_sigma
+    for time, later in pairwise([*scheduler.timesteps, 0]):
         doubled = latents if text.empty is None else torch.cat([latents, latents])
         doubled = scheduler.scale_model_input(doubled, time)
         output = model.denoiser(doubled, time, **given, return_dict=False)[0]
@@ -172,8 +192,7 @@ def _denoise(
             without, towards = output.chunk(2)
             output = without + guidance * (towards - without)
         latents = scheduler.step(output, time, latents, return_dict=False)[0]
-        tick()
-    return latents
+        yield latents, int(later)
 
 
 def scheduler_of(model: Model, steps: int) -> Any:
@@ -186,14 +205,14 @@ def scheduler_of(model: Model, steps: int) -> Any:
 
 
 def clean_estimate(
-    scheduler: Any, output: torch.Tensor, noisy: torch.Tensor, time: torch.Tensor
+    scheduler: Any, output: torch.Tensor, noisy: torch.Tensor, time: int
 ) -> torch.Tensor:
     """The clean latents that ``output`` of the denoiser stands for, all ``[b, c, h, w]``.
 
     ``noisy`` are the latents it was given at ``time``; gradients flow. ModelError when the model
     predicts neither noise, velocity nor the clean latents.
     """
-    kept = scheduler.alphas_cumprod.to(noisy)[int(time)]
+    kept = scheduler.alphas_cumprod.to(noisy)[time]
     signal, noise = kept.sqrt(), (1 - kept).sqrt()
     kind = scheduler.config.prediction_type
     if kind == "epsilon":
