@@ -52,7 +52,8 @@ def _measure(condition: str, name: str, rows: Sequence[Result]) -> Measure:
         score = 100 * (row.old if by_old else row.new)
         by_seed.setdefault(row.key.seed, []).append(max(score, 0.0))
     scores = torch.tensor([s for own in by_seed.values() for s in own], dtype=torch.float64)
-    even = len({len(own) for own in by_seed.values()}) == 1
+    cases = {row.key.case for row in rows}
+    even = len(rows) == len(cases) * len(by_seed)  # captions have a seed each: nothing to compare
     spread = 0.0
     if even:
         spread = metrics.over_seeds(torch.tensor([*by_seed.values()]).double().T)[1].item()
