@@ -3,14 +3,16 @@
     python benchmarks/localize.py
     python benchmarks/localize.py --kinds style --cases 4 --seeds 2 --steps 8
 
-Each prompt pair of the embedded world is a case of its own. Exhaustive scores are kept in a file
-and not painted again as long as the model, the judge and the settings are the same.
+First each prompt pair of the embedded world is a case of its own; then, as in the paper, all pairs
+of one style, one object or one office together are one. Exhaustive scores are kept in a file and
+not painted again as long as the model, the judge and the settings are the same.
 
 ``strict``  the window found is the exhaustive winner.
-``tolerant``  it is, or the winner is not better than chance allows: seed by seed, its lead over
-    the window found is on average within two standard errors of nothing.
+``tolerant``  it is, or the winner is not better than chance allows: picture by picture, its lead
+    over the window found is on average within two standard errors of nothing.
 ``itself``  for comparison: how often the exhaustive search agrees strictly with itself, when the
-    winner on every second seed is looked for with the other seeds.
+    winner on every second picture is looked for with the others.
+``foreseen``  the exhaustive winner was among the windows that were sketched.
 ``kept``  how much of the winner's effect (its score less the unchanged model's) the window found
     has, on average.
 
@@ -23,9 +25,10 @@ from __future__ import annotations
 
 import argparse
 import json
+import re
 import time
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass, fields
+from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any
 
@@ -49,12 +52,12 @@ STORE = Path("bench/localize.jsonl")
 class Outcome:
     """One case. Scores are turned so that more is better.
 
-    ``scores [windows, seeds]`` exhaustive, ``clean [seeds]`` of the unchanged model; ``best`` and
-    ``sketched`` are what the fast search said; then evaluations of both, and its seconds.
+    ``scores [windows, pictures]`` exhaustive, ``clean [pictures]`` of the unchanged model; ``best``
+    and ``sketched`` are what the fast search said; then evaluations of both, and its seconds.
     """
 
     kind: str
-    pair: PromptPair
+    name: str
     scores: torch.Tensor
     clean: torch.Tensor
     best: int
@@ -94,36 +97,56 @@ class Outcome:
         return float((means[self.best] - clean) / (means[self.winner] - clean))
 
 
-def measure(pair: PromptPair, judge: Any, store: dict[str, Any], flags: Any, tick: Any) -> Outcome:
-    """Both searches on one case; exhaustive scores come from ``store`` if they are there."""
-    config = LocoGenConfig(flags.window, seeds=tuple(range(flags.seeds)), steps=flags.steps)
-    prompts = [pair.original], [pair.target]
-    painter = Painter(flags.model, judge, pair.attribute, *prompts, config)
+def exhaustive(painter: Painter, store: dict[str, Any], flags: Any, tick: Any) -> torch.Tensor:
+    """Scores of no window and of every window, ``[1 + windows, prompts · seeds]``."""
+    config, scores = painter.config, []
     windows = windows_of(painter.depth, flags.window)
-    key = json.dumps([flags.marks, *map(str, asdict(pair).values()), flags.window, flags.seeds])
-    key += str(flags.steps or flags.model.family.steps)
-    if key not in store:
-        pictures = painter.pictures([range(0), *windows], config.seeds, "exhaustive", tick)
-        store[key] = painter.scores(pictures)[:, 0].tolist()
-        flags.store.parent.mkdir(exist_ok=True)
-        with flags.store.open("a") as file:
-            file.write(json.dumps({"key": key, "scores": store[key]}) + "\n")
-    scores = torch.tensor(store[key]) * painter.rule.sign
-    painter.evaluations, start = 0, time.perf_counter()
+    for original, target in zip(painter.originals, painter.targets, strict=True):
+        about = [painter.rule.name, original, target, flags.window, flags.seeds, flags.steps]
+        key = json.dumps([*flags.marks, *about])
+        if key not in store:
+            alone = Painter(painter.model, painter.clip, about[0], [original], [target], config)
+            pictures = alone.pictures([range(0), *windows], config.seeds, "exhaustive", tick)
+            store[key] = alone.scores(pictures)[:, 0].tolist()
+            flags.store.parent.mkdir(exist_ok=True)
+            with flags.store.open("a") as file:
+                file.write(json.dumps({"key": key, "scores": store[key]}) + "\n")
+        scores.append(torch.tensor(store[key]))
+    return torch.cat(scores, dim=1)
+
+
+def measure(
+    pairs: Sequence[PromptPair], judge: Any, store: dict[str, Any], flags: Any, tick: Any
+) -> Outcome:
+    """Both searches on one case."""
+    config = LocoGenConfig(flags.window, seeds=tuple(range(flags.seeds)), steps=flags.steps)
+    kind, originals = pairs[0].attribute, [pair.original for pair in pairs]
+    painter = Painter(flags.model, judge, kind, originals, [p.target for p in pairs], config)
+    windows = windows_of(painter.depth, flags.window)
+    scores = exhaustive(painter, store, flags, tick) * painter.rule.sign
+    start = time.perf_counter()
     choice = choose(painter, windows, flags.fast, tick)
-    steps = flags.steps or flags.model.family.steps
-    window = len(config.seeds) * steps * (1 + painter.guided)
+    a_window = len(pairs) * flags.seeds * flags.steps * (1 + painter.guided)
     return Outcome(
-        pair.attribute,
-        pair,
+        kind,
+        ", ".join(originals),
         scores[1:],
         scores[0],
         choice.best,
         choice.sketched,
-        len(windows) * window,
-        painter.evaluations + window,
+        len(windows) * a_window,
+        painter.evaluations + a_window,
         time.perf_counter() - start,
     )
+
+
+def together(pairs: Sequence[PromptPair]) -> list[list[PromptPair]]:
+    """Pairs of one style, one object or one office."""
+    groups: dict[str, list[PromptPair]] = {}
+    for pair in pairs:
+        words = re.split(r" (?:in the style of|in|on|at|of) ", pair.original)
+        groups.setdefault(words[pair.attribute == "style"], []).append(pair)
+    return list(groups.values())
 
 
 def summary(found: Sequence[Outcome]) -> dict[str, float]:
@@ -149,7 +172,8 @@ def summary(found: Sequence[Outcome]) -> dict[str, float]:
 def main() -> None:
     """Measure, print, write."""
     flags = parse()
-    flags.model, judge = load("toybox", device=flags.device), None
+    flags.model = load("toybox", device=flags.device)
+    flags.steps = flags.steps or flags.model.family.steps
     judge = load_clip("toybox-judge", device=flags.device)
     weights = sum(float(p.double().sum()) for p in judge.network.parameters())
     flags.marks = [fingerprint(flags.model), f"{weights:.6f}"]
@@ -157,33 +181,42 @@ def main() -> None:
     if flags.store.exists():
         lines = map(json.loads, flags.store.read_text().splitlines())
         store = {line["key"]: line["scores"] for line in lines}
-    found: list[Outcome] = []
-    for kind in flags.kinds:
-        pairs = [p for p in load_cases("localization") if p.attribute == kind][: flags.cases]
-        for number, pair in enumerate(pairs, 1):
-            with bar(f"{kind} {number}/{len(pairs)}") as tick:
-                found.append(measure(pair, judge, store, flags, tick))
-    results = {k: summary([each for each in found if each.kind == k]) for k in flags.kinds}
-    results["all"] = summary(found)
-    show(results, flags)
-    if flags.misses:
-        for each in (each for each in found if not each.strict):
-            lead = each.scores[each.winner] - each.scores[each.best]
-            console.print(
-                f"{each.pair.original} -> {each.pair.target}: found {each.best}, winner "
-                f"{each.winner}, lead {lead.mean():.2f}, "
-                + ("a tie" if each.tolerant else "a miss")
-                + ("" if each.winner in each.sketched else ", not foreseen")
-            )
+    results = {}
+    for title, grouped in (("each pair alone", False), ("pairs of one thing together", True)):
+        found: list[Outcome] = []
+        for kind in flags.kinds:
+            pairs = [p for p in load_cases("localization") if p.attribute == kind][: flags.cases]
+            cases = together(pairs) if grouped else [[pair] for pair in pairs]
+            for number, case in enumerate(cases, 1):
+                with bar(f"{kind} {number}/{len(cases)}") as tick:
+                    found.append(measure(case, judge, store, flags, tick))
+        results[title] = {
+            **{k: summary([each for each in found if each.kind == k]) for k in flags.kinds},
+            "all": summary(found),
+        }
+        show(title, results[title], flags)
+        for line in misses(found) if flags.misses else []:
+            console.print(line)
     if flags.json:
         flags.json.write_text(json.dumps(results, indent=1))
 
 
-def show(results: dict[str, dict[str, float]], flags: Any) -> None:
+def misses(found: Sequence[Outcome]) -> list[str]:
+    """One line for every case in which the two searches differ."""
+    lines = []
+    for each in (each for each in found if not each.strict):
+        lead = float((each.scores[each.winner] - each.scores[each.best]).mean())
+        kind = "a tie" if each.tolerant else "a miss"
+        where = "" if each.winner in each.sketched else ", not foreseen"
+        windows = f"found {each.best}, winner {each.winner}, lead {lead:.2f}"
+        lines.append(f"{each.name}: {windows}: {kind}{where}")
+    return lines
+
+
+def show(title: str, results: dict[str, dict[str, float]], flags: Any) -> None:
     """One row a kind."""
-    steps = flags.steps or flags.model.family.steps
-    title = f"windows of {flags.window}, {flags.seeds} seeds, {steps} steps\n{flags.fast}"
-    table = Table(title=title, box=None)
+    how = f"windows of {flags.window}, {flags.seeds} seeds, {flags.steps} steps"
+    table = Table(title=f"{title}: {how}\n{flags.fast}", box=None)
     names = list(results["all"])
     for head in ("kind", *names):
         table.add_column(head, justify="right")
