@@ -11,12 +11,15 @@ Settings = Mapping[str, Any]
 # Chosen on Toybox's validation cases, one setting for all kinds.
 _REFACT = {"layer": 7, "covariance_weight": 0.8}
 
+# Roles and appearances share no words with their target (ReFACT, appendix G.2).
+_APART = {"roles.end_only": True, "appearances.end_only": True}
+
 TOYBOX: Mapping[str, Settings] = {
     "refact": _REFACT,
     "mass": _REFACT,
     "finetune": {"layer": 7},
-    # Roles and appearances share no words with their target (ReFACT, appendix G.2).
-    "time": {"roles.end_only": True, "appearances.end_only": True},
+    "time": _APART,
+    "finetune-text": _APART,
 }
 
 PAPERS: Mapping[str, Settings] = {
@@ -25,6 +28,7 @@ PAPERS: Mapping[str, Settings] = {
     "mass": {"layer": 9, "roles.layer": 7, "appearances.layer": 7},
     # ReFACT, appendix G.2: a role's destination shares its words, an appearance's does not.
     "time": {"appearances.end_only": True},
+    "finetune-text": {"appearances.end_only": True},
 }
 
 
