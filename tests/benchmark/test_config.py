@@ -119,7 +119,7 @@ def test_defaults_are_those_chosen_for_the_model():
     plan = plan_of(parse({"methods": ["refact", "time"], "limit": 1}))
     configs = {(a.condition, a.case): a.state.steps[0].config for a in plan.asks}
     refact = [c for (name, _), c in configs.items() if name == "refact"]
-    assert refact == [ReFACTConfig(layer=7, covariance_weight=0.8)] * 3
+    assert refact == [ReFACTConfig(layer=7, covariance_weight=0.8, scale=1.5)] * 3
     assert [c.end_only for (name, _), c in configs.items() if name == "time"] == [
         *(False, True, True)
     ]

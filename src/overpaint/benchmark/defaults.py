@@ -9,7 +9,8 @@ Settings = Mapping[str, Any]
 """Settings by name; ``"roles.layer"`` is the layer for cases of the kind roles."""
 
 # Chosen on Toybox's validation cases, one setting for all kinds.
-_REFACT = {"layer": 7, "covariance_weight": 0.8}
+_REFACT = {"layer": 7, "covariance_weight": 0.8, "scale": 1.5}
+_TIME = {"lam": 50}
 
 # Roles and appearances share no words with their target (ReFACT, appendix G.2).
 _APART = {"roles.end_only": True, "appearances.end_only": True}
@@ -18,7 +19,7 @@ TOYBOX: Mapping[str, Settings] = {
     "refact": _REFACT,
     "mass": _REFACT,
     "finetune": {"layer": 7},
-    "time": _APART,
+    "time": {**_TIME, **_APART},
     "finetune-text": _APART,
 }
 
