@@ -122,8 +122,11 @@ def test_curves_hold_many_edits(begin: Callable[..., Done]):
         }
         seen = {name: {(r.key.case, r.key.prompt): r for r in store.results(name)} for name in rows}
         assert {name: len(own) for name, own in seen.items()} == {
-            "baseline": 22, "refact edits=1": 11, "refact edits=2": 22,
-            "each edits=2": 22, "mass edits=2": 22,
+            "baseline": 22,
+            "refact edits=1": 11,
+            "refact edits=2": 22,
+            "each edits=2": 22,
+            "mass edits=2": 22,
         }
         first = next(iter(seen["refact edits=1"]))
         one, each = seen["refact edits=1"][first], seen["each edits=2"][first]
@@ -258,7 +261,11 @@ def test_a_run_killed_twenty_times_ends_as_an_undisturbed_one(tmp_path: Path):
     config = {
         "data": ["toybox-roles"],
         "settings": {"refact": {"steps": 2, "covariance_weight": 0}},
-        "limit": 1, "seeds": 2, "steps": 2, "batch": 4, "keep": 1,
+        "limit": 1,
+        "seeds": 2,
+        "steps": 2,
+        "batch": 4,
+        "keep": 1,
     }
     command = [sys.executable, "-c", NURSERY, str(tmp_path), "20", json.dumps(config)]
     done = subprocess.run(command, capture_output=True, text=True, env=dict(os.environ))
