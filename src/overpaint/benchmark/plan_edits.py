@@ -6,6 +6,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from overpaint.benchmark.apart import undisturbed
 from overpaint.benchmark.config import EDITS, UNEDITED, BenchConfig, Sweep
 from overpaint.benchmark.datasets import Caption
 from overpaint.benchmark.datasets.locogen import ATTRIBUTES
@@ -27,11 +28,17 @@ KINDS = (*EDIT_KINDS, *ATTRIBUTES, "concepts")
 
 @dataclass(frozen=True)
 class _Row:
-    """A condition, its cases, and how many of them a model holds at once (0: one each)."""
+    """A condition and its cases.
+
+    ``held``  one model holds the edits of all cases at once, instead of one model for each.
+    ``many``  a point of a curve over the number of edits: prompts that two of its edits are about
+        are left out, also where each edit has a model of its own, so that both can be compared.
+    """
 
     condition: ConditionRow
     subjects: Sequence[Subject]
     held: bool = False
+    many: bool = False
 
 
 def plan_edits(
@@ -68,7 +75,7 @@ def _curves(config: BenchConfig, every: Sequence[Subject]) -> Iterator[_Row]:
             name = f"{series} {sweep.over}={value:g}"
             row = ConditionRow(name, sweep.method, settings, series, float(value))
             if sweep.over == EDITS:
-                yield _Row(row, turns[:value], held=not sweep.alone)
+                yield _Row(row, turns[:value], held=not sweep.alone, many=True)
             else:
                 yield _Row(row, every)
 
@@ -138,7 +145,8 @@ def _asks(config: BenchConfig, row: _Row, configs: _Configs) -> Iterator[Ask]:
     together = configs.state(row, row.subjects) if row.held else None
     for subject in row.subjects:
         state = together or configs.state(row, [subject])
-        for place in subject.places():
+        places = undisturbed(subject, row.subjects) if row.many else subject.places()
+        for place in places:
             prompt = asked(place, oracle=method == "oracle")
             if method == "rewrite":
                 prompt = rewrite(prompt, subject.case.edit)
