@@ -17,7 +17,8 @@ _APART = {"roles.end_only": True, "appearances.end_only": True}
 
 TOYBOX: Mapping[str, Settings] = {
     "refact": _REFACT,
-    "mass": _REFACT,
+    # Of one edit it takes more to reach far, of many together more not to disturb the rest.
+    "mass": {"layer": 5, "scale": 1.5},
     "finetune": {"layer": 7},
     "time": {**_TIME, **_APART},
     "finetune-text": _APART,

@@ -12,6 +12,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
+from typing import Any
 
 from torch import nn
 
@@ -186,14 +187,27 @@ class _Gender:
 
 def _describe(store: Store, plan: Plan) -> None:
     counts: dict[str, int] = {}
+    asked: dict[str, dict[str, set[str]]] = {}
     for ask in plan.asks:
         counts[ask.condition] = counts.get(ask.condition, 0) + len(ask.seeds)
-    rows = [
-        replace(row, about={"pictures": counts[row.name]} if row.name in counts else {})
-        for row in plan.conditions
-    ]
+        asked.setdefault(ask.condition, {}).setdefault(ask.case, set()).add(ask.place)
+    rows = []
+    for row in plan.conditions:
+        about: dict[str, Any] = {"pictures": counts[row.name]} if row.name in counts else {}
+        left_out = _left_out(plan, asked.get(row.name, {}))
+        rows.append(replace(row, about=about | ({"left_out": left_out} if left_out else {})))
     store.describe_conditions(rows)
     store.describe_cases(plan.cases)
+
+
+def _left_out(plan: Plan, asked: Mapping[str, set[str]]) -> list[list[str]]:
+    """[case, place] of the prompts that a condition leaves out of cases it looks at."""
+    return [
+        [case.name, probe["place"]]
+        for case in plan.cases
+        for probe in case.probes
+        if case.name in asked and probe["place"] not in asked[case.name]
+    ]
 
 
 def _identity(model: Model, judge: Clip) -> str:

@@ -6,7 +6,7 @@ that goes on) are left out.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Container, Iterator, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
@@ -87,14 +87,24 @@ def _outcomes(store: Store) -> Iterator[tuple[str, list[tuple[CaseRow, Outcome]]
         seen: dict[str, dict[str, list[Result]]] = {}
         for result in store.results(condition.name):
             seen.setdefault(result.key.case, {}).setdefault(result.key.prompt, []).append(result)
-        scored = [(case, _outcome(case, seen.get(case.name, {}), seeds)) for case in cases]
+        left_out = {(case, place) for case, place in condition.about.get("left_out", ())}
+        scored = [
+            (case, _outcome(case, seen.get(case.name, {}), seeds, left_out)) for case in cases
+        ]
         yield condition.name, [(case, outcome) for case, outcome in scored if outcome]
 
 
-def _outcome(case: CaseRow, seen: dict[str, list[Result]], seeds: object) -> Outcome:
-    """Empty when a picture of the case is missing."""
+def _outcome(
+    case: CaseRow,
+    seen: dict[str, list[Result]],
+    seeds: object,
+    left_out: Container[tuple[str, str]],
+) -> Outcome:
+    """Empty when a picture of the case is missing that the condition does not leave out."""
     found: dict[Part, list[Tensor]] = {}
     for probe in case.probes:
+        if (case.name, probe["place"]) in left_out:
+            continue
         own = probe.get("seeds", seeds)
         results = seen.get(probe["place"], [])
         if not results or len(results) < (own if isinstance(own, int) else len(list(own))):
