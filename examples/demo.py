@@ -21,6 +21,7 @@ from overpaint.models.clip import Clip, image_features, load_clip, text_features
 
 SEEDS = range(5)  # three prompts, five seeds: 15 pictures, one batch of 16
 REFACT = op.ReFACTConfig(layer=7, covariance_weight=0.8)
+TIME = op.TIMEConfig(lam=50)
 
 
 def main(folder: Path) -> None:
@@ -35,7 +36,7 @@ def main(folder: Path) -> None:
     president = op.Edit("the president of arda", "ada vale", old="bruno kest")
     patches = {
         "rose-refact": timed("ReFACT", rose, lambda: op.refact(model, [rose], REFACT)),
-        "rose-time": timed("TIME", rose, lambda: op.time_edit(model, [rose])),
+        "rose-time": timed("TIME", rose, lambda: op.time_edit(model, [rose], TIME)),
         "president-refact": timed(
             "ReFACT", president, lambda: op.refact(model, [president], REFACT)
         ),
