@@ -169,7 +169,8 @@ def test_professions_are_measured(begin: Callable[..., Done], monkeypatch: pytes
     from overpaint.benchmark import gender_table
 
     monkeypatch.setattr(gender_table.Portraits, "require_people", lambda *_: None)
-    config = parse({"data": ["toybox-gender"], "methods": ["baseline", "oracle"]}, CONFIG)
+    rows = {"data": ["toybox-gender"], "methods": ["baseline", "oracle"], "settings": {}}
+    config = parse(rows, CONFIG)
     with begin(config).store() as store:
         measures = store.measures()
         assert {m.condition for m in measures} == {"baseline", "oracle"}

@@ -59,7 +59,7 @@ def test_edit_equals_the_call_from_python(run: Run, made: dict[str, Path]) -> No
     edit = overpaint.Edit("a rose", "a blue rose")
     patch = overpaint.time_edit(model, [edit], overpaint.TIMEConfig())
     ours = overpaint.load_patch(made["time"])
-    assert overpaint.diff(patch, ours).same
+    assert overpaint.diff(patch, ours, model=model).same
 
 
 def test_edit_passes_every_option_on(run: Run) -> None:

@@ -50,7 +50,7 @@ def test_neurons_writes_a_patch(run: Run) -> None:
 def test_trace_draws_a_map(run: Run, tmp_path: Path) -> None:
     result = run("localize", "trace", "a rose", *QUICK, "-o", "trace.png", "--json")
     assert result.exit_code == 0, result.output
-    effects = json.loads(result.stdout)["traces"]["UNet"]
+    effects = json.loads(result.stdout)["traces"]["[a rose]"]
     assert len(effects["effects"]) == 4
     assert read_picture(tmp_path / "trace.png").shape[2] > 300
 
