@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shlex
 from pathlib import Path
 from typing import Any
 
@@ -24,7 +25,8 @@ def test_list_names_every_preset(run: Run):
         assert name in result.stdout
 
 
-def test_a_run_and_going_on_with_it(run: Run):
+def test_a_run_and_going_on_with_it(run: Run, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr("sys.argv", ["/usr/bin/overpaint", "bench", *TINY])
     result = run("bench", *TINY)
     assert result.exit_code == 0, result.output
     assert "ReFACT, Table 1" in result.stdout
@@ -34,7 +36,7 @@ def test_a_run_and_going_on_with_it(run: Run):
     with Store.open(folder / "run.sqlite") as store:
         before = store.digest()
         assert len(store) == 22
-        assert store.notes()["command"].startswith("overpaint ")
+        assert store.notes()["command"] == shlex.join(["overpaint", "bench", *TINY])
     again = run("bench", *TINY, "--json")
     assert {row["condition"] for row in json.loads(again.stdout)["scores"]} == {
         "baseline",
