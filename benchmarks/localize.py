@@ -12,13 +12,13 @@ not painted again as long as the model, the judge and the settings are the same.
     over the window found is on average within two standard errors of nothing.
 ``itself``  for comparison: how often the exhaustive search agrees strictly with itself, when the
     winner on every second picture is looked for with the others.
-``foreseen``  the exhaustive winner was among the windows that were sketched.
-``kept``  how much of the winner's effect (its score less the unchanged model's) the window found
-    has, on average.
+``nominated``  the exhaustive winner was among the windows that were sketched on all seeds.
+``kept``  how much of the winners' effect (their scores less the unchanged model's) the windows
+    found have, all cases together.
 
 An evaluation is one row through the denoiser, in either branch of guidance. The fast search is
-charged for foresight, sketches and the exact pictures of what it found, the exhaustive one for
-its windows alone.
+charged for its sketches and for the pictures of what it found, the exhaustive one for its windows
+alone.
 """
 
 from __future__ import annotations
@@ -53,7 +53,7 @@ class Outcome:
     """One case. Scores are turned so that more is better.
 
     ``scores [windows, pictures]`` exhaustive, ``clean [pictures]`` of the unchanged model; ``best``
-    and ``sketched`` are what the fast search said; then evaluations of both, and its seconds.
+    and ``candidates`` are what the fast search said; then evaluations of both, and its seconds.
     """
 
     kind: str
@@ -61,7 +61,7 @@ class Outcome:
     scores: torch.Tensor
     clean: torch.Tensor
     best: int
-    sketched: tuple[int, ...]
+    candidates: tuple[int, ...]
     exhaustive: int
     fast: int
     seconds: float
@@ -90,11 +90,9 @@ class Outcome:
         halves = self.scores[:, ::2], self.scores[:, 1::2]
         return len({int(half.mean(1).argmax()) for half in halves if half.shape[1]}) == 1
 
-    @property
-    def kept(self) -> float:
-        """Share of the winner's effect."""
-        clean, means = self.clean.mean(), self.scores.mean(1)
-        return float((means[self.best] - clean) / (means[self.winner] - clean))
+    def effect(self, window: int) -> float:
+        """How much better a window's mean is than the unchanged model's."""
+        return float(self.scores[window].mean() - self.clean.mean())
 
 
 def exhaustive(painter: Painter, store: dict[str, Any], flags: Any, tick: Any) -> torch.Tensor:
@@ -133,7 +131,7 @@ def measure(
         scores[1:],
         scores[0],
         choice.best,
-        choice.sketched,
+        choice.candidates,
         len(windows) * a_window,
         painter.evaluations + a_window,
         time.perf_counter() - start,
@@ -161,8 +159,8 @@ def summary(found: Sequence[Outcome]) -> dict[str, float]:
         "tolerant": share([each.tolerant for each in found]),
         "ties": sum(each.tolerant and not each.strict for each in found),
         "itself": share([each.itself for each in found]),
-        "foreseen": share([each.winner in each.sketched for each in found]),
-        "kept": share([each.kept for each in found]),
+        "nominated": share([each.winner in each.candidates for each in found]),
+        "kept": sum(e.effect(e.best) for e in found) / sum(e.effect(e.winner) for e in found),
         "exhaustive": share([each.exhaustive for each in found]),
         "fast": share([each.fast for each in found]),
         "saved": sum(each.exhaustive for each in found) / sum(each.fast for each in found),
@@ -207,7 +205,7 @@ def misses(found: Sequence[Outcome]) -> list[str]:
     for each in (each for each in found if not each.strict):
         lead = float((each.scores[each.winner] - each.scores[each.best]).mean())
         kind = "a tie" if each.tolerant else "a miss"
-        where = "" if each.winner in each.sketched else ", not foreseen"
+        where = "" if each.winner in each.candidates else ", not nominated"
         windows = f"found {each.best}, winner {each.winner}, lead {lead:.2f}"
         lines.append(f"{each.name}: {windows}: {kind}{where}")
     return lines

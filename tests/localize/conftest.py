@@ -91,7 +91,6 @@ def eye(monkeypatch: pytest.MonkeyPatch) -> Any:
             return like.repeat(len(prompts), 1)
 
         monkeypatch.setattr("overpaint.localize.score.text_features", words)
-        monkeypatch.setattr("overpaint.localize.foresee.text_features", words)
         return clip
 
     return make

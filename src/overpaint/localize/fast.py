@@ -1,8 +1,8 @@
-"""LocoGen without painting every window: foresee all, sketch the best, paint one.
+"""LocoGen without painting every window: sketch all, sketch the best again, paint one.
 
-Not in the paper. What every window would do is foreseen in the first steps of an unchanged run
-(:mod:`overpaint.localize.foresee`). The few best are painted roughly, in a handful of steps, and
-the best of these as LocoGen would paint it.
+Not in the paper. A sketch is a picture painted in a handful of steps. It is rough, but all windows
+are alike in that, and it tells which of them has the attribute; a fully painted picture spends most
+of its evaluations on what the score does not ask for.
 """
 
 from __future__ import annotations
@@ -10,10 +10,11 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import astuple, dataclass
 
+import torch
+
 from overpaint.errors import EditError
-from overpaint.localize.foresee import foreseen
 from overpaint.localize.painter import Painter
-from overpaint.localize.search import LocoGenConfig, windows_of
+from overpaint.localize.search import LocoGenConfig, windows_of, winner
 from overpaint.localize.start import begin
 from overpaint.models.clip import Clip
 from overpaint.models.model import Model
@@ -24,39 +25,31 @@ from overpaint.types import Localization, Progress
 class FastConfig:
     """How :func:`fast_locogen` saves work.
 
-    ``steps``       steps of the run in which the effect of every window is foreseen.
-    ``looks``       after how many of the first of them.
-    ``trial``       on how many seeds.
-    ``candidates``  how many windows of each m are sketched, that is painted in few steps.
-    ``sketch``      steps of a sketch.
-    ``sketches``    on how many seeds.
+    ``steps``       steps of a sketch.
+    ``trial``       on how many seeds all windows are sketched.
+    ``candidates``  how many windows of each m, the best, are sketched on all other seeds too.
     """
 
-    steps: int = 6
-    looks: int = 2
+    steps: int = 3
     trial: int = 1
-    candidates: int = 5
-    sketch: int = 4
-    sketches: int = 2
+    candidates: int = 2
 
     def __post_init__(self) -> None:
         """EditError for a setting out of its range."""
         if min(astuple(self)) < 1:
             raise EditError(f"expected settings of at least 1, got {self}")
-        if self.looks >= self.steps:
-            raise EditError(f"expected fewer than {self.steps} looks, the steps, got {self.looks}")
 
 
 @dataclass(frozen=True)
 class Choice:
-    """Which of some windows is best by foresight and sketches.
+    """Which of some windows is best by its sketches.
 
-    ``best`` and ``sketched`` are numbers of windows, the latter best foreseen first; ``expected``
-    are scores of all, those of sketches where there are any.
+    ``best`` and ``candidates`` are numbers of windows, the latter best first after the trial;
+    ``expected`` are the mean scores of the sketches of every window.
     """
 
     best: int
-    sketched: tuple[int, ...]
+    candidates: tuple[int, ...]
     expected: tuple[float, ...]
 
 
@@ -73,9 +66,9 @@ def fast_locogen(
 ) -> Localization:
     """:func:`overpaint.localize.locogen.locogen`, painting only the best window of each m in full.
 
-    The chosen window's score is exact; those of the others are estimates, moved so that the
-    estimate for the chosen one is right. ``info`` names the windows that were ``sketched``. No
-    pictures are kept. Errors are those of ``locogen``.
+    The chosen window's score is exact; those of the others are those of sketches, moved so that the
+    chosen one's is right. ``info`` names the ``candidates``. No pictures are kept. Errors are those
+    of ``locogen``.
     """
     config, fast = config or LocoGenConfig(), fast or FastConfig()
     ends = config.window is None  # only a search for m needs to know them
@@ -89,7 +82,7 @@ def fast_locogen(
             break
     shift = exact - choice.expected[choice.best]
     scores = [shift + each for each in choice.expected]
-    return start.found(windows[choice.best], scores, sketched=sorted(choice.sketched))
+    return start.found(windows[choice.best], scores, candidates=sorted(choice.candidates))
 
 
 def choose(
@@ -100,23 +93,24 @@ def choose(
 ) -> Choice:
     """The best of ``windows``, by the mean score over all prompts, none of them painted in full."""
     seeds, sign = painter.config.seeds, painter.rule.sign
-    ahead = foreseen(
-        painter, windows, seeds[: fast.trial], steps=fast.steps, looks=fast.looks, progress=progress
-    )
-    expected = ahead.mean((1, 2)).tolist()
+    trial, rest = seeds[: fast.trial], seeds[fast.trial :]
+
+    def sketched(some: Sequence[range], seeds: Sequence[int], what: str) -> torch.Tensor:
+        pictures = painter.pictures(some, seeds, what, progress, steps=fast.steps)
+        return painter.scores(pictures)
+
+    first = sketched(windows, trial, "sketching all")
+    expected = first.mean((1, 2)).tolist()
     ranked = sorted(range(len(windows)), key=lambda j: -sign * expected[j])
     chosen = ranked[: fast.candidates]
-    pictures = painter.pictures(
-        [windows[j] for j in chosen],
-        seeds[: fast.sketches],
-        "sketching",
-        progress,
-        steps=fast.sketch,
-    )
-    sketches = painter.scores(pictures).mean((1, 2)).tolist()
-    # What is foreseen early is blurred: bring it to the level of the sketches.
-    shift = (sum(sketches) - sum(expected[j] for j in chosen)) / len(chosen)
-    known = dict(zip(chosen, sketches, strict=True))
-    best = max(chosen, key=lambda j: sign * known[j])
+    if rest and len(chosen) > 1:
+        again = sketched([windows[j] for j in chosen], rest, "sketching the best")
+        means = torch.cat([first[chosen], again], dim=-1).mean((1, 2)).tolist()
+    else:
+        means = [expected[j] for j in chosen]
+    best = winner(painter.rule, means)
+    # Other seeds have another level: bring what only the trial knows to that of the candidates.
+    shift = sum(means) / len(means) - sum(expected[j] for j in chosen) / len(chosen)
+    known = dict(zip(chosen, means, strict=True))
     estimates = tuple(known.get(j, each + shift) for j, each in enumerate(expected))
-    return Choice(best, tuple(chosen), estimates)
+    return Choice(chosen[best], tuple(chosen), estimates)

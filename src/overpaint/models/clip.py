@@ -139,11 +139,6 @@ def long_features(clip: Clip, images: torch.Tensor) -> torch.Tensor:
     return torch.cat(features)
 
 
-def see(clip: Clip, images: torch.Tensor) -> torch.Tensor:
-    """:func:`image_features` of one batch; gradients flow to float ``images``."""
-    return functional.normalize(_embed(clip, images), dim=-1)
-
-
 def _embed(clip: Clip, images: torch.Tensor) -> torch.Tensor:
     pixels = clip.preprocess(images.to(clip.place.device))
     return clip.embed(pixels.to(clip.place.dtype)).float()

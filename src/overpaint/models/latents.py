@@ -36,12 +36,7 @@ def starting_noise(model: Model, seeds: Sequence[int], side: int) -> torch.Tenso
 
 def decode(model: Model, latents: torch.Tensor) -> torch.Tensor:
     """Latents ``[b, c, h, w]`` to pictures: uint8 ``[b, 3, H, W]`` on the CPU."""
-    pixels = decode_pixels(model, latents)
-    return ((pixels + 1) * 127.5).round().clamp(0, 255).to(torch.uint8).cpu()
-
-
-def decode_pixels(model: Model, latents: torch.Tensor) -> torch.Tensor:
-    """Latents ``[b, c, h, w]`` to float32 ``[b, 3, H, W]`` around [-1, 1]; gradients flow."""
     vae = model.pipeline.vae
     latents = latents / vae.config.scaling_factor + (getattr(vae.config, "shift_factor", 0) or 0)
-    return vae.decode(latents.to(vae.dtype), return_dict=False)[0].float()
+    pixels = vae.decode(latents.to(vae.dtype), return_dict=False)[0].float()
+    return ((pixels + 1) * 127.5).round().clamp(0, 255).to(torch.uint8).cpu()

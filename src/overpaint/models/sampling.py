@@ -6,10 +6,9 @@ embeddings of its own making inside interventions; neither room may reach into t
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, fields
-from itertools import pairwise
 from typing import Any
 
 import torch
@@ -156,35 +155,16 @@ def _denoise(
     model: Model,
     text: Conditioning,
     index: torch.Tensor,
-    noise: torch.Tensor,
+    latents: torch.Tensor,
     steps: int,
     guidance: float,
     tick: Callable[[], None],
 ) -> torch.Tensor:
     """From noise to clean latents, both ``[b, c, h, w]``, for prompts ``index [b]``."""
-    latents = noise
-    for after, _ in run_of(model, text, index, noise, steps, guidance):
-        latents = after
-        tick()
-    return latents
-
-
-def run_of(
-    model: Model,
-    text: Conditioning,
-    index: torch.Tensor,
-    noise: torch.Tensor,
-    steps: int,
-    guidance: float,
-) -> Iterator[tuple[torch.Tensor, int]]:
-    """Latents ``[b, c, h, w]`` after each step from unit ``noise``, and the time they are at.
-
-    For prompts ``index [b]``; the last latents are clean, at time 0. A run may be left at any step.
-    """
     scheduler = scheduler_of(model, steps)
-    given = text.batch(index, noise.shape[-1] * model.pipeline.vae_scale_factor)
-    latents = noise * scheduler.init_noise_sigma
-    for time, later in pairwise([*scheduler.timesteps, 0]):
+    given = text.batch(index, latents.shape[-1] * model.pipeline.vae_scale_factor)
+    latents = latents * scheduler.init_noise_sigma
+    for time in scheduler.timesteps:
         doubled = latents if text.empty is None else torch.cat([latents, latents])
         doubled = scheduler.scale_model_input(doubled, time)
         output = model.denoiser(doubled, time, **given, return_dict=False)[0]
@@ -192,7 +172,8 @@ def run_of(
             without, towards = output.chunk(2)
             output = without + guidance * (towards - without)
         latents = scheduler.step(output, time, latents, return_dict=False)[0]
-        yield latents, int(later)
+        tick()
+    return latents
 
 
 def scheduler_of(model: Model, steps: int) -> Any:
@@ -202,26 +183,6 @@ def scheduler_of(model: Model, steps: int) -> Any:
     scheduler: Any = DPMSolverMultistepScheduler.from_config(model.pipeline.scheduler.config)
     scheduler.set_timesteps(steps)
     return scheduler
-
-
-def clean_estimate(
-    scheduler: Any, output: torch.Tensor, noisy: torch.Tensor, time: int
-) -> torch.Tensor:
-    """The clean latents that ``output`` of the denoiser stands for, all ``[b, c, h, w]``.
-
-    ``noisy`` are the latents it was given at ``time``; gradients flow. ModelError when the model
-    predicts neither noise, velocity nor the clean latents.
-    """
-    kept = scheduler.alphas_cumprod.to(noisy)[time]
-    signal, noise = kept.sqrt(), (1 - kept).sqrt()
-    kind = scheduler.config.prediction_type
-    if kind == "epsilon":
-        return (noisy - noise * output) / signal
-    if kind == "v_prediction":
-        return signal * noisy - noise * output
-    if kind == "sample":
-        return output
-    raise ModelError(f"Expected a model that predicts noise, velocity or pictures, got {kind!r}.")
 
 
 def _positive(name: str, given: int | None, default: int) -> int:
