@@ -1,17 +1,23 @@
-"""What the benchmark scripts share: a bar on the screen, and settings given as words."""
+"""What the benchmark scripts share: a bar, settings given as words, numbers written down."""
 
 from __future__ import annotations
 
 import json
+import shlex
+import sys
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import fields
+from pathlib import Path
 from typing import Any
 
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeRemainingColumn
 from rich.progress import Progress as Bars
 
+from overpaint.benchmark.provenance import identity, versions
+from overpaint.models.clip import load_clip
+from overpaint.models.load import load
 from overpaint.types import Progress
 
 console = Console(width=None if Console().is_terminal else 120)
@@ -48,3 +54,16 @@ def configured(config: type, words: Sequence[str], kind: str, **defaults: Any) -
             except json.JSONDecodeError:
                 raise SystemExit(f"expected a number, true or false in {word!r}") from None
     return config(**values)
+
+
+def keep(path: Path, results: Any) -> None:
+    """Write ``results`` as JSON with the command, and the embedded weights they are of.
+
+    examples/tables.py puts them into the documentation.
+    """
+    command = shlex.join(["python", *sys.argv])
+    weights = identity(load("toybox"), load_clip("toybox-judge"))
+    whole = {"command": command, "weights": weights, "versions": versions(), "results": results}
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(json.dumps(whole, indent=1) + "\n", encoding="utf-8")
+    console.print(f"wrote {path}")

@@ -11,10 +11,9 @@ Writes a plot (one line for each emotion) and a strip of pictures (one column fo
 from __future__ import annotations
 
 import argparse
-import json
 from pathlib import Path
 
-from common import bar, configured, console
+from common import bar, configured, console, keep
 from rich.table import Table
 
 from overpaint.benchmark.datasets.emotions import emotion_cases
@@ -110,9 +109,7 @@ def main() -> None:
     save_picture(grid(rows, columns, title="the same noise, another layer edited"), flags.strip)
     console.print(f"wrote {flags.plot} and {flags.strip}")
     if flags.json:
-        flags.json.write_text(
-            json.dumps({"layers": found.layers, "scores": table}, indent=1) + "\n"
-        )
+        keep(flags.json, {"layers": found.layers, "scores": table})
 
 
 if __name__ == "__main__":

@@ -33,7 +33,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from common import bar, console
+from common import bar, console, keep
 from rich.table import Table
 
 from overpaint.localize.fast import FastConfig, choose
@@ -196,7 +196,7 @@ def main() -> None:
         for line in misses(found) if flags.misses else []:
             console.print(line)
     if flags.json:
-        flags.json.write_text(json.dumps(results, indent=1))
+        keep(flags.json, results)
 
 
 def misses(found: Sequence[Outcome]) -> list[str]:

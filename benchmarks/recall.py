@@ -10,7 +10,6 @@ allowed steps. No picture is made, so a tower can be checked before anything is 
 from __future__ import annotations
 
 import argparse
-import json
 import time
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, replace
@@ -19,7 +18,7 @@ from statistics import median
 from typing import Any
 
 import torch
-from common import console
+from common import console, keep
 from rich.progress import track
 from rich.table import Table
 from transformers import CLIPModel, CLIPTokenizer
@@ -29,7 +28,7 @@ from overpaint.models.load import load
 from overpaint.models.model import Model
 from overpaint.models.moments import Corpus
 from overpaint.models.sites import text_transformer
-from overpaint.toybox.cases import EDIT_KINDS
+from overpaint.toybox.cases import TIMED_AND_ROAD
 from overpaint.toybox.cases import load as load_cases
 from overpaint.toybox.grammar import captions
 from overpaint.toybox.train.pipeline import text_encoder
@@ -133,7 +132,7 @@ def main() -> None:
     parser.add_argument("--tokenizer", help="its tokenizer (default: beside it)")
     parser.add_argument("--split", default="validation", choices=["validation", "test"])
     parser.add_argument("--layers", type=int, nargs="*", default=list(range(11)))
-    parser.add_argument("--kinds", nargs="*", default=list(EDIT_KINDS), choices=EDIT_KINDS)
+    parser.add_argument("--kinds", nargs="*", default=list(TIMED_AND_ROAD), choices=TIMED_AND_ROAD)
     parser.add_argument("--limit", type=int, help="cases per kind")
     parser.add_argument("--wanted", type=float, default=0.95, help="probability to reach")
     parser.add_argument("--steps", type=int, default=100)
@@ -164,7 +163,7 @@ def main() -> None:
     took = time.perf_counter() - start
     print(f"{len(cases)} cases, {took:.0f} s, {torch.get_num_threads()} threads")
     if flags.json:
-        flags.json.write_text(json.dumps([asdict(row) for row in rows], indent=1) + "\n")
+        keep(flags.json, [asdict(row) for row in rows])
 
 
 if __name__ == "__main__":

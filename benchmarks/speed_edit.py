@@ -22,10 +22,13 @@ from __future__ import annotations
 import argparse
 import time
 from collections.abc import Callable
+from dataclasses import asdict, dataclass
+from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
 import torch
+from common import keep
 from torch import Tensor
 
 from overpaint.methods.refact import ReFACTConfig
@@ -43,6 +46,15 @@ from overpaint.types import Edit
 EDIT = Edit("the president of arda", "ada vale")
 COLOUR = Edit("a rose", "a blue rose")
 ANCHORS = [EDIT.target, EDIT.source, *(f"a photo of a {i} cat" for i in range(18))]
+
+
+@dataclass(frozen=True)
+class Took:
+    """One way to do something: milliseconds, and how many times as long as ours it takes."""
+
+    name: str
+    ms: float
+    ratio: float | None = None
 
 
 def sd14() -> Model:
@@ -114,7 +126,8 @@ class FullPass:
         return states[torch.arange(len(states)), self.tokens.end]
 
 
-def refact_speed(model: Model, layer: int, repeats: int) -> None:
+def refact_speed(model: Model, layer: int, repeats: int) -> list[Took]:
+    """One step at ``layer``: the suffix alone, then full passes."""
     config = ReFACTConfig(layer=layer)
     took, contexts = best(lambda: gather(model, [EDIT], config), 1)
     norms = contexts.suffix.value[contexts.plain].norm(dim=1)
@@ -129,12 +142,15 @@ def refact_speed(model: Model, layer: int, repeats: int) -> None:
     fast, ours = best(lambda: step(objective(contexts.suffix), delta), 10 * repeats)
     print(f"\nReFACT, layer {layer}: {len(contexts.weights)} contexts, one step")
     print(f"  suffix only               {1e3 * fast:9.1f} ms   (after {took:.2f} s once)")
+    found = [Took(f"ReFACT, layer {layer}: a step, suffix only", 1e3 * fast)]
     for padded, what in ((True, "full pass, 77 tokens"), (False, "full pass, unpadded")):
         loss = objective(FullPass(model, contexts, config, padded))
         slow, theirs = best(lambda loss=loss: step(loss, delta), repeats)
         gaps = [float((a - b).norm() / b.norm()) for a, b in zip(ours, theirs, strict=True)]
         print(f"  {what:25s} {1e3 * slow:9.1f} ms   {slow / fast:6.1f}x", end="")
         print(f"   (loss and gradient differ by {gaps[0]:.0e}, {gaps[1]:.0e})")
+        found.append(Took(f"ReFACT, layer {layer}: a step, {what}", 1e3 * slow, slow / fast))
+    return found
 
 
 def printed(weight: Tensor, keys: Tensor, wanted: Tensor, lam: float) -> Tensor:
@@ -153,7 +169,8 @@ def products(weight: Tensor, keys: Tensor, wanted: Tensor, lam: float) -> Tensor
     return above @ torch.linalg.inv(below)
 
 
-def time_speed(model: Model, repeats: int) -> None:
+def time_speed(model: Model, repeats: int) -> list[Took]:
+    """The edit of all matrices: ours, then eq. 5."""
     lam = 0.1
     config = TIMEConfig(lam=lam)
     with torch.no_grad():
@@ -167,6 +184,10 @@ def time_speed(model: Model, repeats: int) -> None:
     print(f", patch {size / 1e6:.2f} MB")
     print(f"  L and A                   {1e3 * fast:9.1f} ms   (embeddings: {took:.2f} s)")
     print(f"  ... and every matrix      {1e3 * (fast + more):9.1f} ms")
+    found = [
+        Took("TIME: L and A", 1e3 * fast),
+        Took("TIME: L and A, and every matrix", 1e3 * (fast + more)),
+    ]
     for form, dtype, what in (
         (printed, torch.float32, "eq. 5 printed, float32"),
         (products, torch.float32, "as products, float32"),
@@ -185,19 +206,24 @@ def time_speed(model: Model, repeats: int) -> None:
         ]
         print(f"  {what:25s} {1e3 * slow:9.1f} ms   {slow / fast:6.1f}x", end="")
         print(f"   {slow / (fast + more):5.1f}x in all   (differ by {max(gaps):.0e})")
+        found.append(Took(f"TIME: {what}", 1e3 * slow, slow / fast))
+    return found
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--quick", action="store_true", help="one repeat of the slow ways")
-    repeats = 1 if parser.parse_args().quick else 3
+    parser.add_argument("--json", type=Path, metavar="FILE", help="write the numbers too")
+    flags = parser.parse_args()
+    repeats = 1 if flags.quick else 3
     model = sd14()
     count = sum(p.numel() for p in model.denoiser.parameters())
     threads = torch.get_num_threads()
     print(f"random SD1.4 shape, UNet {count / 1e6:.0f}M weights, {threads} thread(s)")
-    for layer in (9, 7):
-        refact_speed(model, layer, repeats)
-    time_speed(model, repeats)
+    found = [took for layer in (9, 7) for took in refact_speed(model, layer, repeats)]
+    found += time_speed(model, repeats)
+    if flags.json:
+        keep(flags.json, [asdict(took) for took in found])
 
 
 if __name__ == "__main__":

@@ -13,7 +13,6 @@ strength and with the chosen one. Goes on where it was stopped: runs are kept in
 from __future__ import annotations
 
 import argparse
-import json
 import math
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
@@ -22,7 +21,7 @@ from statistics import fmean
 from typing import Any
 
 import torch
-from common import bar, console
+from common import bar, console, keep
 from rich.table import Table
 
 from overpaint.benchmark.config import BenchConfig, Sweep
@@ -36,7 +35,7 @@ from overpaint.metrics.rank import spearman
 from overpaint.models.clip import Clip, load_clip
 from overpaint.models.load import load
 from overpaint.models.model import Model
-from overpaint.toybox.cases import EDIT_KINDS
+from overpaint.toybox.cases import TIMED_AND_ROAD
 
 SWEEPS = {
     "time": Sweep("time", "lam", (0.01, 0.1, 1, 10, 50, 250, 1000)),
@@ -71,7 +70,7 @@ def sweep(
 ) -> list[Point]:
     """Every validation case at every strength of ``method``."""
     config = BenchConfig(
-        data=tuple(f"toybox-{kind}-validation" for kind in EDIT_KINDS),
+        data=tuple(f"toybox-{kind}-validation" for kind in TIMED_AND_ROAD),
         methods=(),
         sweeps=(SWEEPS[method],),
         seeds=flags.seeds,
@@ -232,7 +231,7 @@ def main() -> None:
             for method, rows in found.items()
         }
     if flags.json:
-        flags.json.write_text(json.dumps(result, indent=1) + "\n")
+        keep(flags.json, result)
 
 
 if __name__ == "__main__":

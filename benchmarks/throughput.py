@@ -13,7 +13,6 @@ beforehand for both and not counted.
 from __future__ import annotations
 
 import argparse
-import json
 import tempfile
 import time
 from dataclasses import replace
@@ -22,7 +21,7 @@ from statistics import median
 from typing import Any
 
 import torch
-from common import console
+from common import console, keep
 from rich.table import Table
 
 from overpaint.benchmark.paint import Gallery, Studio, paint, studio
@@ -140,7 +139,7 @@ def main() -> None:
     table.add_row(told, f"{middle['painted']:.2f}", f"{result['painted_ratio']:.1f}")
     console.print(table)
     if flags.json:
-        flags.json.write_text(json.dumps(result, indent=1) + "\n")
+        keep(flags.json, {**result, "middle": middle})
 
 
 if __name__ == "__main__":

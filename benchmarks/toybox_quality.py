@@ -10,7 +10,6 @@ Goes on where it was stopped: every picture's scores are kept in the --run folde
 from __future__ import annotations
 
 import argparse
-import json
 import subprocess
 import sys
 import time
@@ -19,7 +18,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 
 import torch
-from common import bar, console
+from common import bar, console, keep
 from rich.table import Table
 
 from overpaint.benchmark.config import BenchConfig
@@ -248,7 +247,7 @@ def main() -> None:
     show(lines)
     if flags.json:
         found = [{**asdict(line), "good": line.good} for line in lines]
-        flags.json.write_text(json.dumps(found, indent=1) + "\n")
+        keep(flags.json, found)
 
 
 if __name__ == "__main__":

@@ -45,13 +45,18 @@ def main(words: list[str]) -> int:
 def blocks() -> list[tuple[str, list[str]]]:
     """Page and commands of every block that writes a figure."""
     found = []
-    for page in sorted(ROOT.glob("docs/**/*.md")):
+    for page in pages(ROOT):
         text = page.read_text(encoding="utf-8")
         for block in re.findall(r"^```bash\n(.*?)^```$", text, flags=re.MULTILINE | re.DOTALL):
             commands = block.replace("\\\n", " ").strip().splitlines()
             if written(commands):
                 found.append((str(page.relative_to(ROOT)), commands))
     return found
+
+
+def pages(root: Path) -> list[Path]:
+    """The README and every page of the documentation."""
+    return [root / "README.md", *sorted(root.glob("docs/**/*.md"))]
 
 
 def written(commands: list[str]) -> list[str]:

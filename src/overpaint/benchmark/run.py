@@ -6,15 +6,10 @@ doing what has no row yet, so a run may be killed at any moment.
 
 from __future__ import annotations
 
-import hashlib
-import platform
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
-
-from torch import nn
 
 from overpaint.benchmark import entries
 from overpaint.benchmark.config import BenchConfig
@@ -25,6 +20,7 @@ from overpaint.benchmark.gender_table import GenderConfig, gender_config, gender
 from overpaint.benchmark.paint import Gallery, Studio, paint, studio
 from overpaint.benchmark.plan import Plan
 from overpaint.benchmark.plan_edits import plan_edits
+from overpaint.benchmark.provenance import identity, versions
 from overpaint.benchmark.quality import add_quality
 from overpaint.benchmark.rows import PICTURES, STORE, ConditionRow
 from overpaint.benchmark.store import Store
@@ -82,9 +78,9 @@ def run(
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise OutputError(f"cannot make the folder {str(folder)!r}: {error.strerror}") from error
-    known = {**config.kept, "weights": _identity(model, judge), "precision": str(model.dtype)}
+    known = {**config.kept, "weights": identity(model, judge), "precision": str(model.dtype)}
     with Store(folder / STORE, known) as store:
-        store.note({**(notes or {}), "versions": _versions(), "batch": room.batch})
+        store.note({**(notes or {}), "versions": versions(), "batch": room.batch})
         gallery = Gallery(folder / PICTURES, config.keep, bool(config.fid or config.scorer))
         painted = task(room, store, config, gallery, progress)
     for part in (folder / PICTURES).glob(".*.part"):
@@ -208,26 +204,3 @@ def _left_out(plan: Plan, asked: Mapping[str, set[str]]) -> list[list[str]]:
         for probe in case.probes
         if case.name in asked and probe["place"] not in asked[case.name]
     ]
-
-
-def _identity(model: Model, judge: Clip) -> str:
-    """8 bytes in hexadecimal over all weights: pictures of other weights are other pictures."""
-    digest = hashlib.blake2b(digest_size=8)
-    parts = [p for p in model.pipeline.components.values() if isinstance(p, nn.Module)]
-    for network in (*parts, judge.network):
-        for name, tensor in network.state_dict().items():
-            digest.update(name.encode())
-            digest.update(tensor.detach().cpu().float().contiguous().numpy().data)
-    return digest.hexdigest()
-
-
-def _versions() -> dict[str, str]:
-    found = {"python": platform.python_version()}
-    for name in ("overpaint", "torch", "diffusers", "transformers"):
-        try:
-            found[name] = version(name)
-        except PackageNotFoundError:
-            from overpaint import __version__
-
-            found[name] = __version__
-    return found

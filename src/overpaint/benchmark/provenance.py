@@ -1,0 +1,36 @@
+"""What a run was made with: weights and versions."""
+
+from __future__ import annotations
+
+import hashlib
+import platform
+from importlib.metadata import PackageNotFoundError, version
+
+from torch import nn
+
+from overpaint.models.clip import Clip
+from overpaint.models.model import Model
+
+
+def identity(model: Model, judge: Clip) -> str:
+    """8 bytes in hexadecimal over all weights: pictures of other weights are other pictures."""
+    digest = hashlib.blake2b(digest_size=8)
+    parts = [p for p in model.pipeline.components.values() if isinstance(p, nn.Module)]
+    for network in (*parts, judge.network):
+        for name, tensor in network.state_dict().items():
+            digest.update(name.encode())
+            digest.update(tensor.detach().cpu().float().contiguous().numpy().data)
+    return digest.hexdigest()
+
+
+def versions() -> dict[str, str]:
+    """Python's, Overpaint's, and those of the libraries that paint."""
+    found = {"python": platform.python_version()}
+    for name in ("overpaint", "torch", "diffusers", "transformers"):
+        try:
+            found[name] = version(name)
+        except PackageNotFoundError:
+            from overpaint import __version__
+
+            found[name] = __version__
+    return found
