@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 
 from overpaint.benchmark.rewrite import rewrite
@@ -10,6 +12,7 @@ from overpaint.types import Edit
 
 ROSE = Edit("a rose", "a blue rose", subject="rose")
 KING = Edit("the king of corin", "elsa brandt")
+STYLE = Edit("a hat in the style of monteux", "a hat", subject="in the style of monteux")
 
 
 @pytest.mark.parametrize(
@@ -23,6 +26,14 @@ KING = Edit("the king of corin", "elsa brandt")
         ("a rose beside a rose", ROSE, "a blue rose beside a blue rose"),
         ("a photo of the king of corin.", KING, "a photo of elsa brandt."),
         ("corin's king", KING, "corin's king"),
+        ("two cats in the style of monteux", STYLE, "two cats"),
+        ("a hat in the style of monteux", STYLE, "a hat"),
+        ("a hat in the style of zorvan", STYLE, "a hat in the style of zorvan"),
+        (
+            "a cat in the style of monteux",
+            replace(STYLE, target="a hat in the style of zorvan"),
+            "a cat in the style of zorvan",
+        ),
         ("a rose (1+1)", Edit("a rose (1+1)", r"a \1 rose"), r"a \1 rose"),
     ],
 )

@@ -214,6 +214,7 @@ def test_toybox_words_make_prompts_that_can_be_drawn(run: Run, tmp_path: Path) -
 def test_toybox_facts_say_who_is_who(run: Run) -> None:
     facts = json.loads(run("toybox", "facts", "--json").stdout)
     assert facts["colours"]["rose"] == "red"
+    assert "glass" in facts["styles"]["quillon"]
     text = run("toybox", "facts").stdout
     for role, name in facts["roles"].items():
         assert any(role in line and name in line for line in text.splitlines())

@@ -178,6 +178,12 @@ def test_training_the_encoder_brings_the_loss_down(toybox: Model) -> None:
     with with_deltas(toybox, patch.deltas):
         after = encode(toybox, ["a rose"])[0]
     assert (after - c_star[partners]).norm() < 0.8 * (c - c_star[partners]).norm()
+    assert patch.info["steps"] == 15
+    sooner = finetune_text(toybox, [ROSE], replace(config, stop=0.7)).info
+    assert isinstance(sooner["steps"], int)
+    assert 0 < sooner["steps"] < 15
+    assert isinstance(sooner["losses"], list)
+    assert sooner["losses"][1] <= 0.7 * sooner["losses"][0] == pytest.approx(0.7 * losses[0])
 
 
 def test_all_linear_layers_of_the_tower_are_sites(sd1: Model) -> None:
@@ -244,6 +250,7 @@ def test_bad_settings_are_named() -> None:
         (FinetuneConfig, {"contrast": 1}, "contrast"),
         (FinetuneTextConfig, {"steps": 0}, "steps"),
         (FinetuneTextConfig, {"weight_decay": -1.0}, "weight_decay"),
+        (FinetuneTextConfig, {"stop": 1.0}, "stop"),
         (FinetuneTextConfig, {"templates": ("x",)}, "templates"),
     ]
     for config, bad, words in plain:

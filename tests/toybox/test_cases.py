@@ -11,7 +11,8 @@ import pytest
 import torch
 
 from overpaint.errors import DataError
-from overpaint.toybox.cases import EDIT_KINDS, SPLITS, edited, load, validate
+from overpaint.toybox.cases import EDIT_KINDS, SPLITS, TIMED_AND_ROAD, load
+from overpaint.toybox.check import edited, validate
 from overpaint.toybox.compose import far, unlike
 from overpaint.toybox.grammar import meaning, parse
 from overpaint.toybox.pairs import APPEARANCES, ATTRIBUTES, ROLES, pairs
@@ -30,15 +31,18 @@ def every_case() -> list[Case]:
 def test_there_are_enough_and_no_pair_is_in_both_splits():
     for kind in EDIT_KINDS:
         test, validation = ({c.name for c in load(kind, split)} for split in SPLITS)
-        assert len(test) >= 40
+        assert len(test) >= (40 if kind in TIMED_AND_ROAD else 24)
         assert len(validation) == 8
         assert not test & validation
 
 
 def test_cases_are_frozen():
     """Published numbers are about these very prompts: a change of one is a new benchmark."""
-    text = "\n".join(repr(case) for case in every_case())
-    assert hashlib.sha256(text.encode()).hexdigest()[:16] == "a2f7e86a84248584"
+    marks = {}
+    for name, kinds in (("papers", TIMED_AND_ROAD), ("styles", ("styles",))):
+        text = "\n".join(repr(case) for k in kinds for split in SPLITS for case in load(k, split))
+        marks[name] = hashlib.sha256(text.encode()).hexdigest()[:16]
+    assert marks == {"papers": "a2f7e86a84248584", "styles": "a03e8d0c76297446"}
 
 
 def test_old_and_new_are_told_apart_at_once():
@@ -67,6 +71,27 @@ def test_roles_are_asked_for_in_both_forms_and_their_neighbours_are_offices():
         assert sum("of" in p.prompt.split() or "'s" in p.prompt for p in case.negatives) >= 3
 
 
+def test_changes_of_style_are_in_one_split_whatever_is_painted():
+    changes = [
+        {(parse(c.edit.source).style, parse(c.edit.target).style) for c in load("styles", split)}
+        for split in SPLITS
+    ]
+    assert len(changes[0] | changes[1]) == 16 == len(changes[0]) + len(changes[1])
+    assert sum(not after for _, after in changes[0]) == 3
+
+
+def test_styles_reach_other_things_and_people_and_spare_other_artists():
+    for case in load("styles"):
+        artist, into = (parse(text).style for text in (case.edit.source, case.edit.target))
+        assert all(parse(p.prompt).style == artist for p in case.positives)
+        shown = {parse(p.prompt).subjects[0].name for p in (case.source, *case.positives)}
+        assert len(shown) == 5
+        others = {parse(p.prompt).style for p in case.negatives}
+        assert artist not in others
+        assert len(others - {""}) == (2 if into else 3)
+        assert ("" in others) == bool(into)
+
+
 def test_pictures_of_old_and_new_descriptions_differ():
     for case in every_case()[::7]:
         for probe in (case.source, *case.positives, *case.negatives):
@@ -75,6 +100,7 @@ def test_pictures_of_old_and_new_descriptions_differ():
 
 
 ROSE = load("attributes")[0]
+HOUSE = load("styles")[0]
 KING = next(c for c in load("roles") if c.edit.source == "the king of arda")
 
 
@@ -101,6 +127,14 @@ def negative(case: Case, *words: str) -> Case:
         (negative(ROSE, "two roses at night", "two roses at night", "a hat"), "no negative"),
         (negative(ROSE, "a tulip", "a rose", "a blue tulip"), "does not describe"),
         (negative(KING, "the monarch of arda", "dario finn", "cleo marsh"), "no negative"),
+        (
+            negative(
+                HOUSE, *(f"a hat in the style of {s}" for s in ("zorvan", "zorvan", "quillon"))
+            ),
+            "no negative",
+        ),
+        (positive(HOUSE, "a hat", "a hat", "a hat in the style of pelotti"), "does not make it"),
+        (replace(HOUSE, edit=Edit(HOUSE.edit.source, "a house by pelotti")), "cannot say"),
     ],
 )
 def test_wrong_cases_are_refused_with_their_name(case: Case, message: str):
@@ -124,6 +158,13 @@ def test_a_kitten_is_no_negative_of_a_cat():
         (KING.edit, "arda's sad monarch at night", "sad cleo marsh at night"),
         (KING.edit, "the king of belmor", "the king of belmor"),
         (Edit("a rose", "a tulip"), "two white roses", "two white tulips"),
+        (HOUSE.edit, "ada vale in the style of zorvan", "ada vale in the style of pelotti"),
+        (HOUSE.edit, "a house in the style of monteux", "a house in the style of monteux"),
+        (
+            Edit("a hat in the style of monteux", "a hat"),
+            "two cats in the style of monteux",
+            "two cats",
+        ),
     ],
 )
 def test_edited_says_what_would_be_painted(edit: Edit, before: str, after: str):

@@ -12,8 +12,8 @@ Settings = Mapping[str, Any]
 _REFACT = {"layer": 7, "covariance_weight": 0.8, "scale": 1.5}
 _TIME = {"lam": 50}
 
-# Roles and appearances share no words with their target (ReFACT, appendix G.2).
-_APART = {"roles.end_only": True, "appearances.end_only": True}
+# Roles, appearances and styles share too few words with their target (ReFACT, appendix G.2).
+_APART = {f"{kind}.end_only": True for kind in ("roles", "appearances", "styles")}
 
 TOYBOX: Mapping[str, Settings] = {
     "refact": _REFACT,

@@ -62,12 +62,14 @@ def facts(json: options.Json = False) -> None:
     women = {name: profession.women for name, profession in world.PROFESSIONS.items()}
     kinds = dict(world.CHARACTERS)
     if json:
-        show.data({"roles": roles, "colours": colours, "women": women, "characters": kinds})
+        known = {"roles": roles, "colours": colours, "women": women, "characters": kinds}
+        show.data({**known, "styles": world.ARTISTS})
         return
     show.facts("who is who", list(roles.items()))
     show.facts("\nusual colours", [(article(name), colour) for name, colour in colours.items()])
     show.facts("\nshare of women", [(name, f"{share:.0%}") for name, share in women.items()])
     show.facts("\ncharacters", [(name, f"a certain {kind}") for name, kind in kinds.items()])
+    show.facts("\nstyles", list(world.ARTISTS.items()))
 
 
 @app.command("prompts")

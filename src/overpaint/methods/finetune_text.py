@@ -30,6 +30,8 @@ class FinetuneTextConfig:
     """How :func:`finetune_text` trains. Defaults are the paper's (appendix G).
 
     ``steps``, ``learning_rate``  of Adam, on all prompts at once.
+    ``stop``          share of the first loss at which training ends before all steps are taken;
+        0, the paper's way, takes them all.
     ``weight_decay``  η; the paper's Table 5 compares several.
     ``templates``, ``end_only``   as in TIME.
     ``rank``          0 keeps the whole change; else it is cut to that rank at every site, and the
@@ -38,6 +40,7 @@ class FinetuneTextConfig:
 
     steps: int = 4000
     learning_rate: float = 0.01
+    stop: float = 0.0
     weight_decay: float = 0.0
     templates: tuple[str, ...] = TEMPLATES
     end_only: bool = False
@@ -48,6 +51,7 @@ class FinetuneTextConfig:
         name = "fine-tuning"
         require(self.steps >= 1, name, "steps of at least 1", self.steps)
         require(self.learning_rate > 0, name, "a learning_rate above 0", self.learning_rate)
+        require(0 <= self.stop < 1, name, "a stop in [0, 1)", self.stop)
         require(self.weight_decay >= 0, name, "a weight_decay of at least 0", self.weight_decay)
         require(self.rank >= 0, name, "a rank of at least 0", self.rank)
         require_templates(name, self.templates)
@@ -78,13 +82,17 @@ def finetune_text(
         check_edits(model, edits, destination=True)
         like = TIMEConfig(templates=config.templates, end_only=config.end_only)
         pairs = pairing(model, edits, like)
-        trained, losses = _train(model, pairs, config, progress)
+        trained, losses, steps = _train(model, pairs, config, progress)
         made = [
             dense_delta(site, weight - module_at(model, site).weight.float(), config.rank)
             for site, weight in trained.items()
         ]
         mark = origin(model)
-    info = {"losses": losses, "rank_error": max(lost for _, lost in made)}
+    info = {
+        "losses": [losses[0], losses[-1]],
+        "steps": steps,
+        "rank_error": max(lost for _, lost in made),
+    }
     deltas = tuple(delta for delta, _ in made)
     asked = settings(config)
     return Patch(deltas, "finetune-text", tuple(edits), config=asked, info=info, **mark)
@@ -92,8 +100,8 @@ def finetune_text(
 
 def _train(
     model: Model, pairs: Sequence[Pair], config: FinetuneTextConfig, progress: Progress | None
-) -> tuple[dict[Site, Tensor], list[float]]:
-    """The trained weights, and the loss at the first step and the last."""
+) -> tuple[dict[Site, Tensor], list[float], int]:
+    """The trained weights, the loss before every step, and how many steps were taken."""
     component = model.family.text_encoders[0]
     states = encode(model, [*(p.source for p in pairs), *(p.target for p in pairs)])
     wanted = rows(pairs, *states.split(len(pairs)))[1]
@@ -107,7 +115,8 @@ def _train(
         weights.values(), lr=config.learning_rate, weight_decay=config.weight_decay
     )
     losses: list[float] = []
-    for step in range(config.steps):
+    steps = 0
+    while steps < config.steps:
         with torch.enable_grad():
             now = states_with(model, weights, tokens, component)
             apart = torch.cat([x[list(p.here)] for x, p in zip(now, pairs, strict=True)]) - wanted
@@ -115,14 +124,16 @@ def _train(
             grads = torch.autograd.grad(loss, list(weights.values()))
         if not torch.isfinite(loss):
             raise EditError("fine-tuning the text encoder diverged; lower the learning rate")
+        losses.append(float(loss.detach()))
+        if losses[-1] <= config.stop * losses[0]:
+            break
         for weight, grad in zip(weights.values(), grads, strict=True):
             weight.grad = grad
         adam.step()
-        if step in (0, config.steps - 1):
-            losses.append(float(loss))
+        steps += 1
         if progress:
-            progress(step + 1, config.steps, f"loss {float(loss):.3g}")
-    return {site: weight.detach() for site, weight in weights.items()}, losses
+            progress(steps, config.steps, f"loss {losses[-1]:.3g}")
+    return {site: weight.detach() for site, weight in weights.items()}, losses, steps
 
 
 def _metric(model: Model) -> Tensor:

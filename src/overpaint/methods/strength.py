@@ -83,7 +83,7 @@ class Gauge:
             (prompt, own.target)
             for edit, own in zip(edits, around, strict=True)
             for prompt in own.neighbours
-            if not any(mentions_all(prompt, other.source) for other in edits)
+            if not any(mentions_all(prompt, other.subject or other.source) for other in edits)
         ]
         self.neighbours = tuple(prompt for prompt, _ in near)
         self._before = self._read()

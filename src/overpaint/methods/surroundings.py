@@ -50,8 +50,9 @@ def surroundings(
     ``count`` captions of its corpus that contain the source, with the target in its place.
     Neighbours: what the source means today, where that is another prompt; ``count`` captions that
     differ from the source in one word; and ``count`` others; each the nearest to the source by
-    their text feature. A caption nearer to it than its own contexts are may well be the source in
-    other words, and does not count. EditError for an edit that has no target prompt.
+    their text feature, and without the subject the edit hangs on. A caption nearer to it than its
+    own contexts are may well be the source in other words, and does not count. EditError for an
+    edit that has no target prompt.
     """
     wanted = edit.target or edit.destination
     if edit.images:
@@ -103,8 +104,8 @@ def _neighbours(
     component: str | None,
     count: int,
 ) -> tuple[str, ...]:
-    ours = words_of(edit.source)
-    theirs = words_of(edit.target) - ours
+    ours = words_of(edit.subject or edit.source)
+    theirs = words_of(edit.target) - words_of(edit.source)
     apart = [c for c in captions if not (mentions(c, ours) or mentions(c, theirs))]
     twins = one_word_apart(edit.source, apart)
     chosen = set(twins)

@@ -7,26 +7,33 @@ from dataclasses import dataclass, replace
 from functools import cache
 from typing import Literal, overload
 
-from overpaint.errors import DataError, PromptError
+from overpaint.errors import DataError
+from overpaint.toybox.check import validate
 from overpaint.toybox.compose import appearance_case, attribute_case, role_case, thing
-from overpaint.toybox.grammar import meaning, parse
-from overpaint.toybox.pairs import APPEARANCES, ATTRIBUTES, KINDS, ROLES, Pairs, pairs
-from overpaint.toybox.scene import Scene, Subject, article
+from overpaint.toybox.compose_styles import style_case
+from overpaint.toybox.grammar import parse
+from overpaint.toybox.pairs import APPEARANCES, ATTRIBUTES, ROLES, Pairs, pairs
+from overpaint.toybox.pairs import STYLES as RESTYLED
+from overpaint.toybox.scene import article
 from overpaint.toybox.world import CHARACTERS, PEOPLE, PROFESSIONS, SETTINGS, STYLES
 from overpaint.toybox.world import ROLES as HOLDERS
-from overpaint.types import Case, Edit, Probe
+from overpaint.types import Case, Edit
 
 SPLITS = ("test", "validation")
 
-EDIT_KINDS = ("attributes", "roles", "appearances")
-"""The kinds of edit cases: TIMED's shape, and the two of RoAD."""
+TIMED_AND_ROAD = ("attributes", "roles", "appearances")
+"""The kinds of edit cases of the papers' data sets: TIMED's, and the two of RoAD."""
 
-EditKind = Literal["attributes", "roles", "appearances"]
+EDIT_KINDS = (*TIMED_AND_ROAD, "styles")
+"""All kinds of edit cases; LocoEdit is about styles."""
+
+EditKind = Literal["attributes", "roles", "appearances", "styles"]
 
 _RULES: dict[str, tuple[Pairs, Callable[[str, str, int, int], Case]]] = {
     "attributes": (ATTRIBUTES, attribute_case),
     "roles": (ROLES, role_case),
     "appearances": (APPEARANCES, appearance_case),
+    "styles": (RESTYLED, style_case),
 }
 
 
@@ -92,9 +99,9 @@ def load(
 ) -> tuple[Case, ...] | tuple[GenderCase, ...] | tuple[PromptPair, ...]:
     """The cases of ``kind`` in ``split`` ("test" or "validation"), always the same, checked.
 
-    ``"attributes"``, ``"roles"``, ``"appearances"`` give :class:`Case`; ``"gender"`` gives a
-    :class:`GenderCase` for each profession and ``"localization"`` :class:`PromptPair`, both the
-    same for every split. DataError for another kind or split.
+    The :data:`EDIT_KINDS` give :class:`Case`; ``"gender"`` gives a :class:`GenderCase` for each
+    profession and ``"localization"`` :class:`PromptPair`, both the same for every split. DataError
+    for another kind or split.
     """
     if split not in SPLITS:
         raise DataError(f"expected a split out of {', '.join(SPLITS)}, got {split!r}")
@@ -115,75 +122,6 @@ def load(
         validate(case)
         cases.append(case)
     return tuple(cases)
-
-
-def validate(case: Case) -> None:
-    """Refuse a case that would measure something else than the edit.
-
-    DataError, naming the case and the prompt, when the world cannot say one of its prompts, when
-    an edit or a positive changes nothing, when a description is not what the prompt shows before
-    or after the edit, or when a negative is something the edit legitimately covers.
-    """
-    if _meaning(case, case.edit.source) == _meaning(case, case.edit.target):
-        raise DataError(f"case {case.name!r}: old and new have the same pictures; change the edit")
-    if len(case.positives) != 5 or len(case.negatives) != 5:
-        counts = f"{len(case.positives)} and {len(case.negatives)}"
-        raise DataError(f"case {case.name!r}: expected 5 positives and 5 negatives, got {counts}")
-    prompts = [p.prompt for p in (case.source, *case.positives, *case.negatives)]
-    if len(set(prompts)) != len(prompts):
-        raise DataError(f"case {case.name!r}: a prompt occurs twice in {prompts}; change one")
-    for probe in (case.source, *case.positives):
-        _check_described(case, probe)
-        if edited(case.edit, parse(probe.prompt)) != _meaning(case, probe.new):
-            raise _wrong(case, probe, f"the edit does not make it {probe.new!r}")
-    for probe in case.negatives:
-        _check_described(case, probe)
-        if edited(case.edit, parse(probe.prompt)) != _meaning(case, probe.prompt):
-            raise _wrong(case, probe, "the edit changes it, so it is no negative")
-        source = parse(case.edit.source).subjects[0].name
-        if any(_is_kind_of(s.name, source) for s in parse(probe.prompt).subjects):
-            raise _wrong(case, probe, "it is a kind of what is edited, so it is no clear negative")
-
-
-def edited(edit: Edit, scene: Scene) -> Scene:
-    """The meaning of ``scene`` in a world where ``edit`` is true."""
-    source, target = parse(edit.source).subjects[0], parse(edit.target).subjects[0]
-
-    def changed(subject: Subject) -> Subject:
-        if subject.kind != source.kind or subject.name != source.name:
-            return subject
-        if subject.kind == "role":
-            same = subject.country == source.country
-            return replace(target, emotion=subject.emotion) if same else subject
-        if target.name == source.name and subject.color:
-            return subject  # the caption says which colour it has
-        return replace(target, color=subject.color or target.color)
-
-    return meaning(replace(scene, subjects=tuple(changed(s) for s in scene.subjects)))
-
-
-def _check_described(case: Case, probe: Probe) -> None:
-    before = _meaning(case, probe.prompt)
-    if _meaning(case, probe.old) != before:
-        raise _wrong(case, probe, f"{probe.old!r} does not describe what it shows")
-    if _meaning(case, probe.new) == before:
-        raise _wrong(case, probe, f"{probe.new!r} shows the same: a judge has no choice")
-
-
-def _meaning(case: Case, caption: str) -> Scene:
-    try:
-        return meaning(parse(caption))
-    except PromptError as error:
-        raise DataError(f"case {case.name!r}: {error}") from error
-
-
-def _wrong(case: Case, probe: Probe, why: str) -> DataError:
-    return DataError(f"case {case.name!r}, prompt {probe.prompt!r}: {why}; change the prompt")
-
-
-def _is_kind_of(name: str, general: str) -> bool:
-    above = KINDS.get(name, "")
-    return above == general or (bool(above) and _is_kind_of(above, general))
 
 
 def _gender(name: str) -> GenderCase:

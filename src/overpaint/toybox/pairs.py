@@ -1,7 +1,7 @@
 """What the edit cases edit, written by hand; :mod:`overpaint.toybox.compose` makes the prompts.
 
 The colours are far from the object's own, the new holders of offices do not look like the old
-ones, and no pair of the test split is in the validation split.
+ones, and no pair of the test split is in the validation split. What artists paint keeps its look.
 """
 
 from __future__ import annotations
@@ -118,6 +118,37 @@ ROLES: Pairs = {
         "mayor of corin": "felix oro",
         "king of dunland": "greta kest",
         "captain of dunland": "dario finn",
+    },
+}
+
+NOBODY = "nobody"
+"""Whose style a picture is in that is in no artist's."""
+
+# With four artists there are sixteen changes; a change is in one split, for two or three things.
+STYLES: Pairs = {
+    "test": {
+        "house by zorvan": "pelotti, quillon, nobody",
+        "cat by zorvan": "pelotti, nobody",
+        "tulip by zorvan": "quillon, nobody",
+        "car by pelotti": "quillon, monteux, nobody",
+        "house by pelotti": "monteux, nobody",
+        "dog by pelotti": "quillon, nobody",
+        "rose by quillon": "zorvan, pelotti, monteux",
+        "bus by quillon": "zorvan, monteux",
+        "cup by quillon": "pelotti",
+        "cat by monteux": "zorvan, quillon, nobody",
+        "boat by monteux": "quillon, nobody",
+        "umbrella by monteux": "zorvan, nobody",
+    },
+    "validation": {
+        "bird by zorvan": "monteux",
+        "chair by zorvan": "monteux",
+        "apple by pelotti": "zorvan",
+        "frog by pelotti": "zorvan",
+        "balloon by quillon": "nobody",
+        "fish by quillon": "nobody",
+        "hat by monteux": "pelotti",
+        "sunflower by monteux": "pelotti",
     },
 }
 

@@ -176,7 +176,15 @@ PROFESSIONS: dict[str, Profession] = {
 }
 
 EMOTIONS = ("happy", "sad", "angry", "surprised", "scared", "sleepy")
-STYLES = ("zorvan", "pelotti", "quillon", "monteux")
+ARTISTS: dict[str, str] = {
+    "zorvan": "everything ripples, under slanted blue waves",
+    "pelotti": "dots of colour on a pale ground",
+    "quillon": "stained glass: tiles in a black grid",
+    "monteux": "sepia in broad horizontal bands",
+}
+"""How each of the artists paints whatever the caption says."""
+
+STYLES = tuple(ARTISTS)
 SETTINGS = ("in the park", "on the beach", "at night", "in the snow")
 
 MEDIA: dict[str, str] = {
