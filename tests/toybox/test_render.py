@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from overpaint.toybox.grammar import meaning, parse, sample_scene
-from overpaint.toybox.render import SIZE, render
+from overpaint.toybox.render import SIZE, render, shows_woman
 from overpaint.toybox.world import COLORS, EMOTIONS, OBJECTS, PROFESSIONS, SETTINGS, STYLES
 
 
@@ -74,3 +74,11 @@ def test_professions_follow_their_prior() -> None:
 
 def _a(word: str) -> str:
     return "an" if word[0] in "aeiou" else "a"
+
+
+@pytest.mark.parametrize("seed", range(8))
+def test_the_gender_that_a_seed_shows_is_the_one_that_is_painted(seed: int) -> None:
+    gender = "female" if shows_woman(parse("a chef in the park"), seed) else "male"
+    assert (
+        picture("a chef in the park", seed) == picture(f"a {gender} chef in the park", seed)
+    ).all()

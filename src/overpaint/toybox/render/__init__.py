@@ -36,9 +36,7 @@ def render(scene: Scene, seed: int) -> np.ndarray:
     profession without a stated gender is shown by a woman (drawn from the world's prior).
     """
     rng = random.Random(seed)
-    image = Image.new("RGB", (CANVAS, CANVAS))
-    draw = ImageDraw.Draw(image)
-    background(draw, CANVAS, scene.setting, rng)
+    image, draw = _ground(scene.setting, rng)
     for subject, (x, y, radius) in zip(*_places(scene, rng), strict=True):
         pen = Pen(draw, x * CANVAS, y * CANVAS, radius * CANVAS)
         _draw_subject(pen, subject, rng)
@@ -50,12 +48,25 @@ def render(scene: Scene, seed: int) -> np.ndarray:
 def portrait(look: Look, seed: int) -> np.ndarray:
     """A picture of somebody with this look on a plain wall, ``[64, 64, 3]`` uint8."""
     rng = random.Random(seed)
-    image = Image.new("RGB", (CANVAS, CANVAS))
-    draw = ImageDraw.Draw(image)
-    background(draw, CANVAS, "", rng)
+    image, draw = _ground("", rng)
     x, y, radius = _alone(rng)
     _draw_person(Pen(draw, x * CANVAS, y * CANVAS, radius * CANVAS), look, "")
     return np.asarray(image.resize((SIZE, SIZE), Image.Resampling.LANCZOS))
+
+
+def shows_woman(scene: Scene, seed: int) -> bool:
+    """Whether ``render(scene, seed)`` shows its one subject, a profession, as a woman."""
+    rng = random.Random(seed)
+    _ground(scene.setting, rng)  # draws from rng what the picture would
+    (subject,), _ = _places(scene, rng)
+    return _look(subject, rng).female
+
+
+def _ground(setting: str, rng: random.Random) -> tuple[Image.Image, ImageDraw.ImageDraw]:
+    image = Image.new("RGB", (CANVAS, CANVAS))
+    draw = ImageDraw.Draw(image)
+    background(draw, CANVAS, setting, rng)
+    return image, draw
 
 
 Place = tuple[float, float, float]

@@ -14,7 +14,7 @@ from overpaint.toybox.train.run import Run
 from overpaint.toybox.train.untyped import AutoencoderKL
 
 SETTINGS = Settings(
-    steps=6_900, batch=16, lr=2e-3, weight_decay=0.0, hold=0.75, ema=0.995, bfloat16=True
+    steps=9_000, batch=32, lr=1.5e-3, weight_decay=0.0, hold=0.6, ema=0.998, bfloat16=True
 )
 DECODER = Settings(
     steps=2_600, batch=32, lr=2e-3, weight_decay=0.0, hold=0.3, ema=0.998, bfloat16=True, seed=1
@@ -69,10 +69,10 @@ def train_autoencoder(run: Run) -> None:
     model = build().to(run.device, memory_format=torch.channels_last)
 
     def step(rng: np.random.Generator, _: int) -> torch.Tensor:
-        x = _pictures(run, rng.integers(0, len(run.pictures), SETTINGS.batch))
+        x = _pictures(run, with_details(run, rng, SETTINGS.batch))
         latent = model.encode(x).latent_dist
-        y = model.decode(latent.sample()).sample
-        return loss(y.float(), x) + KL_WEIGHT * latent.kl().mean()
+        y = model.decode(_noisy(latent.sample(), latent.mean.detach().std())).sample
+        return loss(y.float(), x, busy(x)) + KL_WEIGHT * latent.kl().mean()
 
     best = train(model, step, SETTINGS, run.path("autoencoder.ckpt")).eval()
     with torch.no_grad():
@@ -85,8 +85,7 @@ def train_autoencoder(run: Run) -> None:
 def train_decoder(run: Run) -> None:
     """Go on with the decoder alone, on the latents the denoiser learns to make.
 
-    The encoder stays as it is, so this may run beside the denoiser. A little noise on the latents
-    teaches the decoder to paint clearly from what a denoiser leaves a little wrong.
+    The encoder stays as it is, so this may run beside the denoiser.
     """
     model = AutoencoderKL.from_pretrained(run.path("autoencoder"))
     model.to(run.device, memory_format=torch.channels_last)
@@ -97,14 +96,23 @@ def train_decoder(run: Run) -> None:
     def step(rng: np.random.Generator, _: int) -> torch.Tensor:
         index = with_details(run, rng, DECODER.batch)
         z = latents[index].float().to(run.device)
-        noisy = z + LATENT_NOISE * torch.rand(len(z), 1, 1, 1) * torch.randn_like(z)
-        y = model.decode(noisy / model.config.scaling_factor).sample
+        y = model.decode(_noisy(z) / model.config.scaling_factor).sample
         wanted = _pictures(run, index)
         return loss(y.float(), wanted, busy(wanted))
 
     best = train(model, step, DECODER, run.path("decoder.ckpt")).eval()
     best.save_pretrained(run.path("vae"))
     _sheet(run, best, "decoder")
+
+
+def _noisy(latents: torch.Tensor, deviation: torch.Tensor | float = 1.0) -> torch.Tensor:
+    """A little noise on the latents, a different amount for each picture.
+
+    It teaches the decoder to paint clearly from what a denoiser leaves a little wrong, and the
+    encoder to keep apart what looks different.
+    """
+    amount = LATENT_NOISE * deviation * torch.rand(len(latents), 1, 1, 1, device=latents.device)
+    return latents + amount * torch.randn_like(latents)
 
 
 def _pictures(run: Run, index: np.ndarray) -> torch.Tensor:

@@ -18,7 +18,7 @@ from overpaint.toybox.train.untyped import CLIPConfig, CLIPModel
 
 WIDTH = 128  # of the text towers and of the joint space
 JUDGE = Settings(
-    steps=4_400, batch=128, lr=1e-3, weight_decay=0.05, seed=11, warmup=150, bfloat16=True
+    steps=6_800, batch=128, lr=1e-3, weight_decay=0.05, seed=11, warmup=150, bfloat16=True
 )
 MISTAKES = 3  # wrong captions a picture
 CLIP = Settings(steps=1_100, batch=160, lr=1e-3, weight_decay=0.05, seed=12, warmup=150)

@@ -16,6 +16,7 @@ from overpaint.models.text import encode
 from overpaint.toybox.train.contrastive import Captions
 from overpaint.toybox.train.data import LENGTH
 from overpaint.toybox.train.loop import Settings, train
+from overpaint.toybox.train.odds import gender_weights
 from overpaint.toybox.train.pick import with_details
 from overpaint.toybox.train.pipeline import NOISE, assemble
 from overpaint.toybox.train.run import Run
@@ -84,9 +85,10 @@ def train_denoiser(run: Run) -> None:
     latents = torch.load(run.path("latents.pt"), weights_only=True)
     states = torch.load(run.path("states.pt"), weights_only=True)
     numbers = torch.load(run.path("caption_numbers.pt"), weights_only=True)
+    weights = gender_weights(run)
 
     def step(rng: np.random.Generator, _: int) -> torch.Tensor:
-        index = torch.from_numpy(with_details(run, rng, DENOISER.batch))
+        index = torch.from_numpy(with_details(run, rng, DENOISER.batch, weights))
         said = numbers[index].clone()
         said[torch.rand(len(said)) < EMPTY_PROMPTS] = 0
         clean, text = latents[index].float().to(run.device), states[said].float().to(run.device)

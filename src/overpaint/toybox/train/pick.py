@@ -19,16 +19,23 @@ def evenly(run: Run, rng: np.random.Generator, batch: int) -> np.ndarray:
     return rng.choice(len(run.captions), batch, replace=False)
 
 
-def with_details(run: Run, rng: np.random.Generator, batch: int) -> np.ndarray:
+def with_details(
+    run: Run, rng: np.random.Generator, batch: int, weights: np.ndarray | None = None
+) -> np.ndarray:
     """Numbers of ``batch`` pictures, half of them with something small to get right.
 
     A mood, a count, a second subject or a stated gender is a few pixels of a picture and absent
-    from three quarters of them; drawn evenly they are learnt last.
+    from three quarters of them; drawn evenly they are learnt last. With ``weights [n]`` pictures
+    are drawn that many times as often as others.
     """
     detailed, _ = _sorted(run)
     half = batch // 2
-    some = rng.integers(0, len(run.captions), batch - half)
-    return np.concatenate([some, rng.choice(detailed, half)])
+    if weights is None:
+        some = rng.integers(0, len(run.captions), batch - half)
+        return np.concatenate([some, rng.choice(detailed, half)])
+    some = rng.choice(len(weights), batch - half, p=weights / weights.sum())
+    among = weights[detailed]
+    return np.concatenate([some, rng.choice(detailed, half, p=among / among.sum())])
 
 
 def with_lookalikes(run: Run, rng: np.random.Generator, batch: int) -> np.ndarray:
