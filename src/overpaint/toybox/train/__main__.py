@@ -22,7 +22,6 @@ STAGES: dict[str, Callable[[Run], None]] = {
     "latents": denoiser.encode_latents,
     "captions": denoiser.encode_captions,
     "denoiser": denoiser.train_denoiser,
-    "decoder": autoencoder.train_decoder,
     "judge": clip.train_judge,
     "export": export.export,
 }

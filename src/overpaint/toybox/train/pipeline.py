@@ -20,10 +20,9 @@ NOISE = {"beta_start": 0.00085, "beta_end": 0.012, "beta_schedule": "scaled_line
 
 
 def assemble(run: Run, unet: Any) -> Any:
-    """The diffusers pipeline around ``unet``, decoding as well as the run can by now."""
-    decoder = "vae" if run.path("vae").exists() else "autoencoder"
+    """The diffusers pipeline around ``unet``."""
     return StableDiffusionPipeline(
-        vae=AutoencoderKL.from_pretrained(run.path(decoder)),
+        vae=AutoencoderKL.from_pretrained(run.path("autoencoder")),
         text_encoder=text_encoder(CLIPModel.from_pretrained(run.path("clip"))),
         tokenizer=Captions(run).tokenizer,
         unet=unet,
