@@ -6,13 +6,13 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from overpaint.benchmark.apart import undisturbed
+from overpaint.benchmark.apart import among
 from overpaint.benchmark.config import EDITS, UNEDITED, BenchConfig, Sweep
 from overpaint.benchmark.datasets import Caption
 from overpaint.benchmark.datasets.locogen import ATTRIBUTES
 from overpaint.benchmark.defaults import defaults
 from overpaint.benchmark.entries import Subject, in_turn
-from overpaint.benchmark.plan import CAPTION, Ask, Plan, State, Step, asked, case_row
+from overpaint.benchmark.plan import CAPTION, Ask, Place, Plan, State, Step, asked, case_row
 from overpaint.benchmark.plan import UNEDITED as AS_IT_CAME
 from overpaint.benchmark.rewrite import rewrite
 from overpaint.benchmark.rows import ConditionRow
@@ -31,8 +31,9 @@ class _Row:
     """A condition and its cases.
 
     ``held``  one model holds the edits of all cases at once, instead of one model for each.
-    ``many``  a point of a curve over the number of edits: prompts that two of its edits are about
-        are left out, also where each edit has a model of its own, so that both can be compared.
+    ``many``  a point of a curve over the number of edits: prompts are left out where nobody can
+        say what they show once all edits are held, also where each edit has a model of its own, so
+        that both can be compared.
     """
 
     condition: ConditionRow
@@ -145,14 +146,19 @@ def _asks(config: BenchConfig, row: _Row, configs: _Configs) -> Iterator[Ask]:
     together = configs.state(row, row.subjects) if row.held else None
     for subject in row.subjects:
         state = together or configs.state(row, [subject])
-        places = undisturbed(subject, row.subjects) if row.many else subject.places()
-        for place in places:
+        for place in _places(row, subject):
             prompt = asked(place, oracle=method == "oracle")
             if method == "rewrite":
                 prompt = rewrite(prompt, subject.case.edit)
             probe, own = place.probe, place.seeds or seeds
             name = row.condition.name
             yield Ask(name, subject.name, place.name, state, prompt, probe.new, probe.old, own)
+
+
+def _places(row: _Row, subject: Subject) -> list[Place]:
+    if not row.many:
+        return subject.places()
+    return [told if row.held else alone for alone, told in among(subject, row.subjects)]
 
 
 def _generic(row: _Row, captions: Sequence[Caption], configs: _Configs) -> Iterator[Ask]:

@@ -72,14 +72,14 @@ def attribute_case(name: str, color: str, number: int, again: int) -> Case:
     old = thing(name)
     new = replace(old, color=color)
     frames = _around([OBJECTS[name].color, color], number, again, old)
-    positives = [_probe(replace(old, word=w), old, new, f) for w, f in frames]
+    positives = [probe(replace(old, word=w), old, new, f) for w, f in frames]
     negatives = []
     apart = (n for n in _neighbours(name, number) if far(OBJECTS[n].color, color))
     for step, other in enumerate(_first(apart, 5)):
         there = _settings([OBJECTS[other].color, color], number + step)
         shown = thing(other)
         negatives.append(
-            _probe(shown, shown, replace(shown, color=color), _calm(there, step, number))
+            probe(shown, shown, replace(shown, color=color), _calm(there, step, number))
         )
     edit = Edit(old.phrase(), new.phrase(), destination=new.phrase())
     return _case("attributes", edit, old, new, positives, negatives)
@@ -91,16 +91,16 @@ def appearance_case(name: str, into: str, number: int, again: int) -> Case:
     colors = [OBJECTS[n].color for n in (name, into) if n in OBJECTS]
     plural = old.kind == new.kind == "object"
     frames = list(_around(colors, number, again, old, new, plural=plural))
-    positives = [_probe(replace(old, word=w), old, new, f) for w, f in frames]
+    positives = [probe(replace(old, word=w), old, new, f) for w, f in frames]
     if plural and number % 3 == 1 and frames[-1][0] == name:
         shade = next(c for c in list(COLORS)[number % 10 :] + list(COLORS) if c not in colors)
         tinted = replace(old, color=shade)
-        positives[-1] = _probe(tinted, tinted, replace(new, color=shade), Scene(()))
+        positives[-1] = probe(tinted, tinted, replace(new, color=shade), Scene(()))
     negatives = []
     apart = (n for n in _neighbours(name, number) if not _kin(n, into))
     for step, other in enumerate(_first(apart, 5)):
         there = _settings([OBJECTS[other].color, *colors], number + step)
-        negatives.append(_probe(thing(other), thing(other), new, _calm(there, step, number)))
+        negatives.append(probe(thing(other), thing(other), new, _calm(there, step, number)))
     edit = Edit(old.phrase(), new.phrase(), destination=new.phrase())
     return _case("appearances", edit, old, new, positives, negatives)
 
@@ -118,16 +118,16 @@ def role_case(name: str, into: str, number: int, again: int) -> Case:
         replace(s, emotion=mood) for s in (asked if number % 2 else owned, old, new)
     )
     positives = [
-        _probe(asked, old, new, Scene((), setting=here)),
-        _probe(owned, old, new, Scene((), medium=PHOTOS[number % 4] if number % 2 else "")),
-        _probe(moody, before, after, Scene(())),
-        _probe(other, old, new, Scene((), setting="" if len(words) > 1 else there)),
-        _probe(asked, old, new, Scene((), medium=PAINTINGS[number % 2])),
+        probe(asked, old, new, Scene((), setting=here)),
+        probe(owned, old, new, Scene((), medium=PHOTOS[number % 4] if number % 2 else "")),
+        probe(moody, before, after, Scene(())),
+        probe(other, old, new, Scene((), setting="" if len(words) > 1 else there)),
+        probe(asked, old, new, Scene((), medium=PAINTINGS[number % 2])),
     ]
-    negatives = [_probe(old, old, new, Scene(()))]
+    negatives = [probe(old, old, new, Scene(()))]
     for step, shown in enumerate(_first(_offices_nearby(asked, old.name, into, number), 4)):
         holder = person(_holder(shown))
-        negatives.append(_probe(shown, holder, new, _calm([there, here], step, number)))
+        negatives.append(probe(shown, holder, new, _calm([there, here], step, number)))
     edit = Edit(asked.phrase(), into, old=old.name, destination=into)
     return _case("roles", edit, asked, new, positives, negatives, shown=old)
 
@@ -141,11 +141,11 @@ def _case(
     negatives: list[Probe],
     shown: Subject | None = None,
 ) -> Case:
-    source = _probe(asked, shown or asked, new, Scene(()))
+    source = probe(asked, shown or asked, new, Scene(()))
     return Case(kind, edit, source, tuple(positives), tuple(negatives))
 
 
-def _probe(asked: Subject, old: Subject, new: Subject, around: Scene) -> Probe:
+def probe(asked: Subject, old: Subject, new: Subject, around: Scene) -> Probe:
     """The three captions with the subject put first in the scene ``around``."""
     prompt, before, after = (
         replace(around, subjects=(s, *around.subjects)).caption for s in (asked, old, new)

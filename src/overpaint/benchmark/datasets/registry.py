@@ -15,6 +15,7 @@ from overpaint.benchmark.datasets.locogen import locogen, locogen_generic, read_
 from overpaint.benchmark.datasets.road import read_road
 from overpaint.benchmark.datasets.timed import read_timed
 from overpaint.toybox.cases import EDIT_KINDS, GenderCase, PromptPair
+from overpaint.toybox.people import people_cases
 from overpaint.types import Case
 
 Entry = Case | SeededCase | GenderCase | Profession | PromptPair | Caption
@@ -125,6 +126,12 @@ _ALL = (
     DataSet("locogen-generic", "COCO's things at four places (LocoEdit)", make=locogen_generic),
     DataSet("emotions", "faces to edit layer by layer", make=lambda: emotion_cases(toybox=False)),
     *(one for kind in EDIT_KINDS for one in _toybox(kind)),
+    DataSet("toybox-people", "Toybox: names and professions to edit", make=people_cases),
+    DataSet(
+        "toybox-people-validation",
+        "the same, to choose settings on",
+        make=lambda: people_cases("validation"),
+    ),
     DataSet("toybox-gender", "Toybox: professions and their genders", make=toybox.professions),
     DataSet("toybox-captions", "Toybox: prompts that no edit is about", make=toybox.captions),
     DataSet("toybox-pairs", "Toybox: styles, objects, facts", make=toybox.prompt_pairs),
