@@ -24,12 +24,13 @@ import torch
 from common import console, keep
 from rich.table import Table
 
-from overpaint.benchmark.paint import Gallery, Studio, paint, studio
+from overpaint.benchmark.paint import paint
 from overpaint.benchmark.patches import patches
 from overpaint.benchmark.plan import Ask, Plan
 from overpaint.benchmark.presets import preset
 from overpaint.benchmark.run import plan_of
 from overpaint.benchmark.store import Store
+from overpaint.benchmark.studio import Gallery, Studio, studio
 from overpaint.models.clip import load_clip, see, text_features
 from overpaint.models.load import load
 from overpaint.models.sampling import scheduler_of

@@ -23,9 +23,9 @@ from rich.table import Table
 
 from overpaint.benchmark.config import BenchConfig
 from overpaint.benchmark.gender_table import F
-from overpaint.benchmark.paint import Studio, studio
 from overpaint.benchmark.run import run
 from overpaint.benchmark.score import Number, summaries
+from overpaint.benchmark.studio import Studio, studio
 from overpaint.generate import generate
 from overpaint.models.clip import image_features, load_clip, text_features
 from overpaint.models.load import load, toybox_folder

@@ -8,8 +8,9 @@ from pathlib import Path
 from typing import Any
 
 from overpaint.benchmark.config import UNEDITED
+from overpaint.benchmark.report.paper import as_number
 from overpaint.benchmark.report.read import Findings, read
-from overpaint.benchmark.report.tables import COSTS, SCORES, as_number
+from overpaint.benchmark.report.tables import COSTS, SCORES
 from overpaint.benchmark.rows import ConditionRow
 from overpaint.benchmark.score import Number
 from overpaint.errors import DataError

@@ -73,11 +73,10 @@ def filled(
         if words and not any(word in match["words"] for word in words):
             return match[0]
         try:
-            lines = _form(form)(root, rest, weights)
+            body = "".join(f"{line}\n" for line in _form(form)(root, rest, weights))
         except OverpaintError as error:
             wrong.append(f"table '{match['words']}': {error}")
             return match[0]
-        body = "".join(f"{line}\n" for line in lines)
         return f"<!-- table: {match['words']} -->\n{body}<!-- end of table -->"
 
     return MARKED.sub(table, text), wrong

@@ -14,8 +14,8 @@ from overpaint.benchmark import gender
 from overpaint.benchmark.datasets.gender import Profession, profession_of
 from overpaint.benchmark.gender import Portraits, nobody
 from overpaint.benchmark.gender_table import GenderConfig, gender_measures
-from overpaint.benchmark.paint import Studio, studio
 from overpaint.benchmark.rows import Measure
+from overpaint.benchmark.studio import Studio, studio
 from overpaint.errors import DataError, EditError
 from overpaint.generate import generate
 from overpaint.methods.debias import DebiasConfig, assess

@@ -8,10 +8,11 @@ from pathlib import Path
 import pytest
 import torch
 
-from overpaint.benchmark.paint import Gallery, Studio, paint, studio
+from overpaint.benchmark.paint import paint
 from overpaint.benchmark.patches import Made, patches
 from overpaint.benchmark.plan import UNEDITED, Ask, State, Step
 from overpaint.benchmark.store import Result, Store, picture_hash
+from overpaint.benchmark.studio import Gallery, Studio, studio
 from overpaint.generate import generate
 from overpaint.methods.mass import MassConfig
 from overpaint.methods.refact import ReFACTConfig, refact

@@ -86,7 +86,7 @@ def test_a_picture_that_is_gone_is_named(
     begin: Callable[[], Done], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     with monkeypatch.context() as before:
-        before.setattr("overpaint.benchmark.run.add_quality", lambda *_: None)
+        before.setattr("overpaint.benchmark.tasks.add_quality", lambda *_: None)
         done = begin()
     next((done.folder / PICTURES).glob("*.png")).unlink()
     with pytest.raises(DataError, match=r"\.png is gone"):

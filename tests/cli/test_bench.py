@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from overpaint.benchmark import run as runs
+from overpaint.benchmark import tasks
 from overpaint.benchmark.store import Store
 
 from .conftest import Run, one_line
@@ -47,6 +47,16 @@ def test_a_run_and_going_on_with_it(run: Run, monkeypatch: pytest.MonkeyPatch):
     assert "begun with another seeds" in one_line(run("bench", *TINY[:-3], "2", "--steps", "1"))
 
 
+def test_a_dry_run_counts_and_paints_nothing(run: Run):
+    result = run("bench", *TINY, "--dry-run")
+    assert result.exit_code == 0, result.output
+    # The baseline paints eleven prompts, the oracle six that are not among them.
+    assert result.stdout.startswith("17 pictures to paint for 22 results\nabout ")
+    assert not Path("bench").exists()
+    found = json.loads(run("bench", *TINY, "--dry-run", "--json").stdout)
+    assert (found["pictures"], found["edits"], found["at_most"]) == (17, 0, False)
+
+
 def test_a_configuration_in_a_file(run: Run):
     Path("mine.toml").write_text("sedes = 3\n")
     assert "mine.toml: unknown key 'sedes'" in one_line(run("bench", "--config", "mine.toml"))
@@ -56,7 +66,7 @@ def test_stopping_says_how_to_go_on(run: Run, monkeypatch: pytest.MonkeyPatch):
     def stop(*_: Any, **__: Any) -> None:
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(runs, "paint", stop)
+    monkeypatch.setattr(tasks, "paint", stop)
     result = run("bench", *TINY)
     assert result.exit_code == 130
     assert "The same command goes on" in " ".join(result.stderr.split())

@@ -15,7 +15,7 @@ import torch
 from torch import Tensor
 
 from overpaint.benchmark.datasets.gender import VALIDATION, Profession
-from overpaint.benchmark.paint import Studio
+from overpaint.benchmark.studio import Studio
 from overpaint.errors import EditError
 from overpaint.generate import generate
 from overpaint.methods.common import filled

@@ -15,8 +15,8 @@ from torch import Tensor
 from overpaint import metrics
 from overpaint.benchmark.datasets.gender import VALIDATION, Profession
 from overpaint.benchmark.gender import Portraits, Seen
-from overpaint.benchmark.paint import Studio
 from overpaint.benchmark.rows import Measure
+from overpaint.benchmark.studio import Studio
 from overpaint.errors import DataError, EditError
 from overpaint.methods.common import filled
 from overpaint.methods.configure import configure

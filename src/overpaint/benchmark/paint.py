@@ -12,8 +12,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass
-from pathlib import Path
+from dataclasses import dataclass, replace
 
 import torch
 from torch import Tensor
@@ -21,86 +20,16 @@ from torch import Tensor
 from overpaint.benchmark.patches import Made, patches
 from overpaint.benchmark.plan import CAPTION, Ask, needed
 from overpaint.benchmark.rows import Key, Result
-from overpaint.benchmark.store import Store, picture_hash
-from overpaint.models.clip import Clip, image_features, text_features
+from overpaint.benchmark.shared import Seen, Shared
+from overpaint.benchmark.store import Store
+from overpaint.benchmark.studio import Captions, Gallery, Studio
+from overpaint.models.clip import image_features
 from overpaint.models.conditioning import encode_alone
 from overpaint.models.model import Model
-from overpaint.models.sampling import Sampling, sample_pairs
+from overpaint.models.sampling import sample_pairs
 from overpaint.models.text import encode
 from overpaint.models.weights import with_deltas
-from overpaint.pictures import save_picture, to_image
 from overpaint.types import Patch, Progress
-
-
-@dataclass(frozen=True, eq=False)
-class Studio:
-    """A model that paints, a judge that looks, and how pictures are painted."""
-
-    model: Model
-    judge: Clip
-    steps: int
-    guidance: float
-    batch: int
-    size: int | None = None
-
-    @property
-    def how(self) -> Sampling:
-        """The same, as the sampler wants it."""
-        return Sampling(
-            steps=self.steps, guidance=self.guidance, batch_size=self.batch, size=self.size
-        )
-
-
-def studio(
-    model: Model,
-    judge: Clip,
-    *,
-    steps: int | None = None,
-    guidance: float | None = None,
-    batch: int | None = None,
-    size: int | None = None,
-) -> Studio:
-    """A studio with the family's settings where none are given."""
-    family = model.family
-    steps = family.steps if steps is None else steps
-    guidance = family.guidance if guidance is None else guidance
-    return Studio(model, judge, steps, guidance, batch or family.batch_size, size)
-
-
-class Captions:
-    """What the judge makes of captions: each encoded once, alone."""
-
-    def __init__(self, judge: Clip) -> None:
-        self.judge = judge
-        self._known: dict[str, Tensor] = {}
-
-    def similarity(self, seen: Tensor, caption: str) -> float:
-        """Cosine of one picture's feature ``seen [d]`` with ``caption``."""
-        if caption not in self._known:
-            self._known[caption] = text_features(self.judge, [caption])[0].double().cpu()
-        return (seen * self._known[caption]).sum().item()
-
-
-@dataclass(frozen=True, eq=False)
-class Gallery:
-    """Where pictures go: a folder, and of how many seeds they are kept.
-
-    ``captions``  whether those of captions are kept too, whatever their seed.
-    """
-
-    folder: Path
-    keep: int
-    captions: bool = False
-
-    def hang(self, picture: Tensor, seed: int, *, caption: bool = False) -> str:
-        """The hash of ``picture [3, H, W]``, which is the name of its file if it is kept."""
-        name = picture_hash(picture.numpy().tobytes(), tuple(picture.shape))
-        path = self.folder / f"{name}.png"
-        wanted = seed < self.keep or (caption and self.captions)
-        if wanted and not path.exists():
-            self.folder.mkdir(exist_ok=True)
-            save_picture(to_image(picture), path)
-        return name
 
 
 def paint(
@@ -114,12 +43,13 @@ def paint(
 ) -> int:
     """Paint and judge all that ``asks`` want and ``store`` does not have; the number of pictures.
 
-    Each batch is one transaction. ``made`` is told of every patch; ``progress`` counts pictures.
+    Each batch is one transaction. ``made`` is told of every patch; ``progress`` counts pictures,
+    also those that are shared already, which are not painted.
     """
     jobs = _jobs(store, asks)
     states = tuple({ask.state.key: ask.state for ask in asks}.values())
     total = sum(len(own) for own in jobs.values())
-    done = 0
+    done = painted = 0
     captions = Captions(room.judge)
     tick = progress or (lambda _done, _total, _what: None)
     tick(0, total, "painting")
@@ -133,18 +63,25 @@ def paint(
                 made(one)
             yield one
 
-    for batch in _batches(room, jobs, patched()):
+    def unknown(works: list[_Work]) -> list[_Work]:
+        nonlocal done
+        rest = _taken(gallery.shared, store, gallery, captions, works) if gallery.shared else works
+        done += len(works) - len(rest)
+        return rest
+
+    for batch in _batches(room, jobs, patched(), gallery.shared, unknown):
         _paint_batch(room, store, gallery, captions, batch)
         done += len(batch.works)
+        painted += len(batch.works)
         tick(done, total, "painting")
-    return done
+    return painted
 
 
 @dataclass(frozen=True, eq=False)
 class _Work:
     """One picture: an embedding ``states [L, d]`` and that of no prompt, a seed, who asks for it.
 
-    ``wanted`` has a row's key and the two captions for each.
+    ``wanted`` has a row's key and the two captions for each; ``key`` is what it is shared by.
     """
 
     states: Tensor
@@ -152,6 +89,20 @@ class _Work:
     features: Tensor | None
     seed: int
     wanted: tuple[tuple[Key, str, str], ...]
+    key: str = ""
+
+    @property
+    def caption(self) -> bool:
+        """Whether somebody wants it as the picture of a caption that no edit is about."""
+        return any(key.prompt.startswith(CAPTION) for key, *_ in self.wanted)
+
+    def results(self, seen: Seen, captions: Captions) -> list[Result]:
+        """The rows that the picture fills."""
+        rows = []
+        for key, *texts in self.wanted:
+            new, old = (captions.similarity(seen.feature, text) for text in texts)
+            rows.append(Result(key, new, old, seen.seconds, seen.picture))
+        return rows
 
 
 @dataclass(frozen=True, eq=False)
@@ -177,12 +128,26 @@ def _jobs(store: Store, asks: Sequence[Ask]) -> _Jobs:
     return jobs
 
 
-def _batches(room: Studio, jobs: _Jobs, made: Iterable[Made]) -> Iterator[_Batch]:
-    """Full batches; only the last of a kind may have fewer."""
+def _batches(
+    room: Studio,
+    jobs: _Jobs,
+    made: Iterable[Made],
+    shared: Shared | None,
+    unknown: Callable[[list[_Work]], list[_Work]],
+) -> Iterator[_Batch]:
+    """Full batches of what is ``unknown``; only the last of a kind may have fewer."""
     waiting: list[_Work] = []
     for one in made:
+        apart = one.patch is not None and not _shareable(room.model, one.patch)
         works = _encoded(room.model, one.patch, jobs[one.state.key])
-        if one.patch is not None and not _shareable(room.model, one.patch):
+        if shared:
+            patch = one.patch if apart else None
+            works = [
+                replace(w, key=shared.key((w.states, w.empty, w.features), w.seed, patch))
+                for w in works
+            ]
+        works = unknown(works)
+        if apart:
             for start in range(0, len(works), room.batch):
                 yield _Batch(works[start : start + room.batch], one.patch)
             continue
@@ -216,6 +181,23 @@ def _encoded(
     ]
 
 
+def _taken(
+    shared: Shared, store: Store, gallery: Gallery, captions: Captions, works: Sequence[_Work]
+) -> list[_Work]:
+    """Fill the rows of those ``works`` that are shared already; the others."""
+    rest, results = [], []
+    for work in works:
+        seen = shared.find(work.key)
+        kept = gallery.keeps(work.seed, work.caption)
+        if seen is None or (kept and not shared.fetch(f"{seen.picture}.png", gallery.folder)):
+            rest.append(work)
+        else:
+            results += work.results(seen, captions)
+    if results:
+        store.add(results)
+    return rest
+
+
 def _paint_batch(
     room: Studio, store: Store, gallery: Gallery, captions: Captions, batch: _Batch
 ) -> None:
@@ -233,14 +215,14 @@ def _paint_batch(
         )
     seen = image_features(room.judge, pictures).double().cpu()
     seconds = (time.perf_counter() - began) / len(works)
-    results = []
+    results, found = [], []
     for work, picture, feature in zip(works, pictures, seen, strict=True):
-        caption = any(key.prompt.startswith(CAPTION) for key, *_ in work.wanted)
-        name = gallery.hang(picture, work.seed, caption=caption)
-        for key, *texts in work.wanted:
-            new, old = (captions.similarity(feature, text) for text in texts)
-            results.append(Result(key, new, old, seconds, name))
+        name = gallery.hang(picture, work.seed, caption=work.caption)
+        found.append((work.key, Seen(name, feature, seconds)))
+        results += work.results(found[-1][1], captions)
     store.add(results)
+    if gallery.shared:
+        gallery.shared.add(found, gallery.folder)
 
 
 def _shareable(model: Model, patch: Patch) -> bool:

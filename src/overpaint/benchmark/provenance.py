@@ -1,10 +1,11 @@
-"""What a run was made with: weights and versions."""
+"""What a run was made with: weights, versions, and the code that paints."""
 
 from __future__ import annotations
 
 import hashlib
 import platform
 from importlib.metadata import PackageNotFoundError, version
+from importlib.resources import files
 
 from torch import nn
 
@@ -34,3 +35,12 @@ def versions() -> dict[str, str]:
 
             found[name] = __version__
     return found
+
+
+def code() -> str:
+    """8 bytes in hexadecimal over the source that turns prompts into pictures and features."""
+    digest = hashlib.blake2b(digest_size=8)
+    for file in sorted(files("overpaint.models").iterdir(), key=lambda file: file.name):
+        if file.name.endswith(".py"):
+            digest.update(file.read_bytes())
+    return digest.hexdigest()

@@ -13,10 +13,10 @@ from torch import Tensor
 
 from overpaint.benchmark.config import BenchConfig
 from overpaint.benchmark.entries import Subject
-from overpaint.benchmark.paint import Captions, Gallery, Studio
 from overpaint.benchmark.plan import Plan, case_row
 from overpaint.benchmark.rows import ConditionRow, Key, Result
 from overpaint.benchmark.store import Store
+from overpaint.benchmark.studio import Captions, Gallery, Studio
 from overpaint.errors import ConfigError
 from overpaint.localize.painter import Painter
 from overpaint.localize.score import KINDS

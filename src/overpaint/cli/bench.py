@@ -110,6 +110,16 @@ def bench(
     batch: Annotated[
         int | None, typer.Option(rich_help_panel=CHANGES, help="Pictures at once.")
     ] = None,
+    share: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="FOLDER", help="Take pictures that other runs have painted; give one's own."
+        ),
+    ] = None,
+    dry_run: Annotated[
+        bool,
+        typer.Option("--dry-run", help="Say how many pictures are to be painted, and how long."),
+    ] = False,
     device: options.Device = "cpu",
     json: options.Json = False,
 ) -> None:
@@ -120,6 +130,8 @@ def bench(
       [cyan]overpaint bench --preset refact-table1 --model toybox[/]
     A first look at it:
       [cyan]overpaint bench --preset refact-table1 --model toybox --limit 2 --seeds 2 -o look[/]
+    How many pictures would that be, and how long would it take?
+      [cyan]overpaint bench --preset refact-table1 --model toybox --dry-run[/]
     As in the paper, on a machine with a GPU and the hub:
       [cyan]overpaint data get timed road coco[/]
       [cyan]overpaint bench --preset refact-table1 --device cuda[/]
@@ -143,7 +155,10 @@ def bench(
     given = {k: v for k, v in changes.items() if v not in (None, "", [])}
     wanted = with_settings(_configured(preset, config, model, given), setting or [])
     folder = out or _folder(wanted, config)
-    done = _run(wanted, folder, device, json)
+    if dry_run:
+        _foresee(wanted, folder, device, json)
+        return
+    done = _run(wanted, folder, share, device, json)
     _report(done, json)
 
 
@@ -162,7 +177,27 @@ def _folder(config: BenchConfig, file: Path | None) -> Path:
     return Path("bench") / (f"{name}-toybox" if config.model == "toybox" else name)
 
 
-def _run(config: BenchConfig, folder: Path, device: str, quiet: bool) -> Done:
+def _foresee(config: BenchConfig, folder: Path, device: str, json: bool) -> None:
+    from dataclasses import asdict
+
+    from overpaint.benchmark import run
+
+    run.check(config)
+    model = options.load_model(config.model, device, quiet=json)
+    with show.working("painting a few batches, to see how long they take", json):
+        found, seconds = run.estimate(config, folder, model=model, device=device)
+    if json:
+        show.data({**asdict(found), "seconds_per_picture": seconds})
+        return
+    most = "at most " if found.at_most else ""
+    edits = f"{found.edits:,} edits to compute and " if found.edits else ""
+    filled = f" for {found.rows:,} results" if found.rows != found.pictures else ""
+    painted = show.duration(found.pictures * seconds)
+    show.line(f"{edits}{most}{found.pictures:,} pictures to paint{filled}")
+    show.line(f"{most}about {painted} of painting, {seconds:.3g} s a picture; edits not counted")
+
+
+def _run(config: BenchConfig, folder: Path, share: Path | None, device: str, quiet: bool) -> Done:
     from overpaint.benchmark import run
 
     run.check(config)  # before anything is loaded
@@ -177,6 +212,7 @@ def _run(config: BenchConfig, folder: Path, device: str, quiet: bool) -> Done:
                 device=device,
                 notes={"command": command},
                 progress=progress,
+                share=share,
             )
     except KeyboardInterrupt:
         show.err().print(f"stopped; what was painted is in {folder}. The same command goes on.")

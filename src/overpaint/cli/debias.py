@@ -69,7 +69,7 @@ def debias(
     """
     from overpaint.benchmark.datasets.gender import profession_of
     from overpaint.benchmark.gender import Portraits
-    from overpaint.benchmark.paint import studio
+    from overpaint.benchmark.studio import studio
     from overpaint.methods.configure import configure
     from overpaint.methods.debias import DebiasConfig
     from overpaint.methods.uce_debias import UCEDebiasConfig

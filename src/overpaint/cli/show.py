@@ -88,6 +88,13 @@ def size(nbytes: int) -> str:
     return f"{amount:.1f} GB"
 
 
+def duration(seconds: float) -> str:
+    """``seconds`` as a person says them: ``"40 s"``, ``"12 min"``, ``"3.5 h"``."""
+    if seconds < 90:
+        return f"{seconds:.0f} s"
+    return f"{seconds / 60:.0f} min" if seconds < 90 * 60 else f"{seconds / 3600:.1f} h"
+
+
 @contextmanager
 def progress(quiet: bool = False) -> Iterator[Callable[[int, int, str], None]]:
     """A ``progress=`` callback that draws a bar on stderr for work of more than a moment."""

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from overpaint.benchmark.report import PAGE, report
+from overpaint.benchmark.report import PAGE, compare, report
 from overpaint.benchmark.report.failures import worst_first
 from overpaint.benchmark.report.markup import VOID, element, join
 from overpaint.benchmark.report.read import read
@@ -260,3 +260,44 @@ def test_markup_escapes_texts_and_attributes_and_keeps_markup():
     assert whole == '<p class="&quot;q&quot;" data-n="0" hidden><i>a &lt; b &amp; c</i> x</p>'
     assert join("<", inner) == f"&lt;{inner}"
     assert element("img", src="a&b") == '<img src="a&amp;b">'
+
+
+def test_a_logarithmic_axis_is_labelled_with_the_settings(make: Make):
+    rows = [
+        ConditionRow(f"time lam={x:g}", "time", {"lam": x}, "time", x)
+        for x in (0.01, 1.0, 100.0, 100000.0)
+    ]
+    text, page = written(make(rows, x_label="λ"))
+    assert {"0.01", "1", "100", "100000"} <= set(page.text_of("text"))
+    assert "mathdefault" not in text
+
+
+def test_of_a_curve_only_the_best_point_is_compared(make: Make):
+    rows = [*SWEEP, ConditionRow("refact", "refact")]
+    folder = make(rows, chances={row.name: (0.5, 0.5) for row in SWEEP} | {"refact": (0.9, 0.1)})
+    table = compare.comparison(read(folder))
+    assert table is not None
+    assert [row.name in {row.name for row in SWEEP} for row in table.rows] == [True]
+
+
+def test_of_a_curve_alone_nothing_is_compared(make: Make):
+    assert compare.comparison(read(make(SWEEP))) is None
+
+
+def test_professions_have_a_line_each(make: Make):
+    rows = [ConditionRow(name, name) for name in ("baseline", "time")]
+    shares = [("baseline", "a nurse", "F_p", 0.9), ("baseline", "a doctor", "F_p", 0.1)]
+    shares += [("time", "a nurse", "F_p", 0.5), ("time", "a doctor", "F_p", 0.4)]
+    _, page = written(make(rows, cases=(), measures=shares))
+    (label,) = [a for _, a in page.seen if a.get("aria-label") == "Share of women by profession"]
+    assert label["role"] == "img"
+    assert {"a nurse", "a doctor", "women, %"} <= set(page.text_of("text"))
+    assert "2 professions" in page.text_of("p")[0]
+
+
+def test_the_papers_numbers_are_folded_away_on_toybox(make: Make):
+    entry = {"condition": "refact", "kind": "roles", "f1": 0.123, "source": "ReFACT, Table 1"}
+    _, page = written(make(paper=[entry]))
+    (folded,) = [a for tag, a in page.seen if a.get("id") == "paper"]
+    assert "open" not in folded
+    assert "The paper's numbers, on Stable Diffusion" in page.text_of("summary")

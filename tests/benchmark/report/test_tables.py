@@ -5,11 +5,13 @@ from __future__ import annotations
 import csv
 import io
 import re
+import shutil
+from pathlib import Path
 
 import pytest
 import torch
 
-from overpaint.benchmark.report import compare, tables
+from overpaint.benchmark.report import compare, paper, tables
 from overpaint.benchmark.report.measures import measures
 from overpaint.benchmark.report.read import read
 from overpaint.benchmark.report.table import Cell, Column, Row, Table
@@ -99,7 +101,7 @@ def test_costs_are_those_of_the_conditions(make: Make):
 
 
 def test_the_papers_numbers_stand_under_ours(make: Make):
-    table = tables.results(read(make(paper=[PAPER])))
+    table = tables.results(read(make(paper=[PAPER], model="some/model")))
     assert table is not None
     (place,) = (i for i, row in enumerate(table.rows) if row.source)
     assert (table.rows[place].group, table.rows[place].name) == ("roles", "refact")
@@ -107,6 +109,30 @@ def test_the_papers_numbers_stand_under_ours(make: Make):
     assert [cell.value for cell in table.rows[place].cells] == [0.9338, *[None] * 4]
     assert "| *ReFACT, Table 1* | 93.4 | – |" in to_markdown([table])
     assert "\\quad\\emph{ReFACT, Table 1} & 93.4 & --" in to_latex([table])
+
+
+def test_on_toybox_the_papers_numbers_are_a_table_of_their_own(make: Make):
+    entries = [PAPER, {"condition": "time", "Delta": 0.28, "source": "TIME, Table 3"}]
+    found = read(make(paper=entries, measures=[("refact", "", "Delta", 0.5)]))
+    table = paper.elsewhere(found, tables.SCORES)
+    assert table is not None
+    assert "on Stable Diffusion" in table.title
+    assert [(row.group, row.name) for row in table.rows] == [
+        ("ReFACT, Table 1, roles", "refact"),
+        ("TIME, Table 3", "time"),
+    ]
+    text = to_markdown([table])
+    assert "| refact | 93.4 | – |" in text
+    assert "| time | – | 0.28 |" in text
+    ours = [tables.results(found), *measures(found)]
+    assert not any(row.source for own in ours if own for row in own.rows)
+    assert paper.elsewhere(read(make_again(make, found.folder)), tables.SCORES) is None
+
+
+def make_again(make: Make, folder: Path) -> Path:
+    """The same run without a paper."""
+    shutil.rmtree(folder)
+    return make()
 
 
 def test_the_best_is_tested_against_the_others_on_the_same_cases(make: Make):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from overpaint.benchmark.report import compare, tables
+from overpaint.benchmark.report import compare, paper, tables
 from overpaint.benchmark.report.measures import measures, measures_csv
 from overpaint.benchmark.report.page import page
 from overpaint.benchmark.report.read import Findings, read
@@ -49,4 +49,5 @@ def report(run: Path, folder: Path | None = None, *, pictures: int = PICTURES) -
 
 def _tables(found: Findings) -> list[Table]:
     own = [tables.results(found), compare.comparison(found), *measures(found)]
-    return [table for table in (*own, tables.costs(found)) if table is not None]
+    rest = tables.costs(found), paper.elsewhere(found, tables.SCORES)
+    return [table for table in (*own, *rest) if table is not None]

@@ -23,16 +23,18 @@ COLUMNS = tuple(
 )
 
 
-def best(found: Findings) -> str | None:
+def best(found: Findings, among: Sequence[str] = ()) -> str | None:
     """The editor with the highest F1 over all cases (by efficacy where none has an F1).
 
-    One that has seen fewer cases than others is compared with nobody.
+    ``among`` are the names that count; empty for all. One that has seen fewer cases than others is
+    compared with nobody.
     """
     for name in ("f1", "efficacy"):
         values = {
             editor.name: value.mean
             for editor in found.editors
-            if (summary := found.summaries.get((editor.name, "all")))
+            if (not among or editor.name in among)
+            and (summary := found.summaries.get((editor.name, "all")))
             and found.whole(editor.name)
             and (value := getattr(summary, name))
         }
@@ -44,14 +46,17 @@ def best(found: Findings) -> str | None:
 def comparison(found: Findings) -> Table | None:
     """The best editor against every other one: differences in points, intervals, p.
 
-    Paired permutation tests over the cases that both have; the p of a column are corrected for
-    their number (Holm). None where there is nobody to compare with.
+    Of a curve only the best point takes part. Paired permutation tests over the cases that both
+    have; the p of a column are corrected for their number (Holm). None where there is nobody to
+    compare with.
     """
     winner = best(found)
-    others = [e.name for e in found.editors if e.name != winner and found.whole(e.name)]
+    tops = [best(found, [row.name for row in rows]) for rows in found.lines.values()]
+    others = [top for top in tops if top is not None and top != winner]
     if winner is None or not others:
         return None
-    columns = [_column(found, winner, others, column.name) for column in COLUMNS]
+    shown = [c for c in COLUMNS if getattr(found.summaries[winner, "all"], c.name)]
+    columns = [_column(found, winner, others, column.name) for column in shown]
     rows = [Row(other, [cells[i] for cells in columns]) for i, other in enumerate(others)]
     rows = [row for row in rows if any(cell.value is not None for cell in row.cells)]
     note = (
@@ -60,7 +65,7 @@ def comparison(found: Findings) -> Table | None:
         "two-sided, Holm's correction for the number of comparisons)."
     )
     heading = f"{winner} minus"
-    return Table("significance", f"{winner} against the others", COLUMNS, rows, heading, note)
+    return Table("significance", f"{winner} against the others", shown, rows, heading, note)
 
 
 def _column(found: Findings, winner: str, others: Sequence[str], name: str) -> list[Cell]:

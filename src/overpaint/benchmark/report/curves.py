@@ -35,7 +35,9 @@ def sweeps(found: Findings) -> Html | None:
     names = {row.name for rows in lines.values() for row in rows} | {
         n for n, _ in _references(found)
     }
-    wanted = [(f"{c.label}, %", _scores(found, names, c.name)) for c in SHOWN]
+    # Windows of layers have a measure for each kind of attribute; taken together they say nothing.
+    scores = () if found.configuration.get("window") else SHOWN
+    wanted = [(f"{c.label}, %", _scores(found, names, c.name)) for c in scores]
     wanted += [(called(name), _measured(values)) for name, values in overall(found).items()]
     figures = []
     for number, (title, values) in enumerate(wanted):
@@ -43,8 +45,9 @@ def sweeps(found: Findings) -> Html | None:
             draw = partial(_sweep, found, lines, values, title, x_label)
             drawn = plot(draw, f"{title} against {x_label}", f"sweep{number}", (4.4, 3.0))
             figures.append(element("figure", drawn))
-    note = "Bands: 95 % interval over cases"
-    note += "; of measures, the standard deviation over seeds." if overall(found) else "."
+    bands = ["95 % interval over cases"] if scores else []
+    bands += ["of measures, the standard deviation over seeds"] if overall(found) else []
+    note = f"Bands: {'; '.join(bands)}."
     return join(
         element("h2", f"By {x_label}", id="curves"),
         _legend(found, list(lines)),
@@ -96,6 +99,8 @@ def _places(axes: Any, values: Sequence[float]) -> None:
     if values[0] > 0 and values[-1] / values[0] > 100:
         axes.set_xscale("log")
         axes.minorticks_off()
+        few = values[:: 1 + len(values) // 10]
+        axes.set_xticks(few, [f"{v:g}" for v in few])  # powers would be set as mathematics
     elif all(float(v).is_integer() for v in values) and len(values) <= 14:
         wide = max(1, round((values[-1] - values[0]) / 12))
         kept = [values[0]]

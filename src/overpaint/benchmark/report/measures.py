@@ -9,9 +9,9 @@ import re
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 
+from overpaint.benchmark.report.paper import published
 from overpaint.benchmark.report.read import Findings
 from overpaint.benchmark.report.table import Cell, Column, Row, Table, marked
-from overpaint.benchmark.report.tables import published
 from overpaint.benchmark.rows import Measure
 
 BETTER = {"clip score with old": -1, "clip": 1, "fid": -1, "delta": -1, "δ": -1}

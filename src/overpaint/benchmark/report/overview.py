@@ -12,7 +12,7 @@ from overpaint.benchmark.report.plots import INK, MUTED, PAPER, RULE, colour, pl
 from overpaint.benchmark.report.read import Findings
 from overpaint.benchmark.score import Number
 
-FEW = 8  # conditions or curves up to which each has its name beside its point
+FEW = 12  # conditions or curves up to which each has its name beside its point
 Box = tuple[float, float, float, float]  # left, bottom, right, top
 
 

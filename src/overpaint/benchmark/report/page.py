@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from importlib.resources import files
 
-from overpaint.benchmark.report import compare, curves, origin, overview, tables
+from overpaint.benchmark.report import compare, curves, origin, overview, shares, tables
 from overpaint.benchmark.report.drill import drill_down
 from overpaint.benchmark.report.markup import Html, element, join
 from overpaint.benchmark.report.read import Findings
@@ -33,8 +33,10 @@ def page(
         _results(by_name.get("results"), found),
         overview.overview(found),
         _shown(by_name.get("significance")),
+        shares.women(found),
         *(shown(table) for table in measures),
-        _shown(by_name.get("costs")),
+        _unless_long(by_name.get("costs")),
+        _folded(by_name.get("paper")),
         drill_down(found, pictures),
         origin.made(found),
         origin.offered(downloads),
@@ -61,16 +63,38 @@ def _shown(table: Table | None) -> Html | None:
     return shown(table) if table else None
 
 
+def _unless_long(table: Table | None) -> Html | None:
+    return shown(table) if table and len(table.rows) <= MANY else _folded(table)
+
+
+def _folded(table: Table | None) -> Html | None:
+    """A table to look at on demand."""
+    if table is None:
+        return None
+    note = element("p", table.note, class_="note")
+    summary = element("summary", table.title)
+    return element("details", summary, note, bare(table), class_="more", id=table.name)
+
+
 def _results(table: Table | None, found: Findings) -> Html | None:
-    """The scores; of many conditions, those by kind of case only on demand."""
-    if table is None or len(found.conditions) <= MANY or len(found.kinds) == 1:
+    """The scores; of many conditions, those by kind of case only on demand.
+
+    So are all of them where curves show them.
+    """
+    drawn = bool(curves.series(found))
+    if table is None or (len(found.conditions) <= MANY and not drawn):
         return _shown(table)
     whole, parts = (
         replace(table, rows=[row for row in table.rows if (row.group == "all") == wanted])
         for wanted in (True, False)
     )
-    folded = element("summary", "By kind of case"), bare(parts)
-    return join(shown(whole), element("details", *folded, class_="more"))
+    kinds = element("summary", "By kind of case"), bare(parts)
+    by_kind = element("details", *kinds, class_="more") if parts.rows else None
+    if not drawn or len(found.conditions) <= MANY:
+        return join(shown(whole), by_kind)
+    note = element("p", table.note, class_="note")
+    points = element("summary", f"{table.title} of every point"), bare(whole), note
+    return join(element("details", *points, class_="more", id=table.name), by_kind)
 
 
 def _head(found: Findings) -> Html:
@@ -81,6 +105,7 @@ def _head(found: Findings) -> Html:
         f"{configuration['model']}" if configuration.get("model") else "",
         ", ".join(configuration.get("data") or ()),
         _many(len(found.cases), "case"),
+        _many(len(shares.professions(found)), "profession"),
         _many(count, "seed"),
         f"{len(found.results):,} pictures judged" if found.results else "",
         f"judge {configuration['judge']}" if configuration.get("judge") else "",
@@ -125,12 +150,12 @@ def _finding(found: Findings, against: Table | None) -> Html | None:
     reach = element(
         "span", f"{f1.shown(summary.f1.mean)} ({interval(tables.number(summary.f1), f1)})"
     )
-    count = _counted(1 + len(against.rows))
+    count = _counted(sum(found.whole(editor.name) for editor in found.editors))
     words = [element("b", winner), f" has the highest F1 of {count} editors: ", reach]
-    ranked = [(row.cells[3], row.name) for row in against.rows if row.cells[3].value is not None]
+    ranked = [(row.cells[-1], row.name) for row in against.rows if row.cells[-1].value is not None]
     if ranked:
         cell, second = min(ranked, key=lambda pair: float(pair[0].value or 0))
-        points = against.columns[3].shown(float(cell.value or 0)).lstrip("+")
+        points = against.columns[-1].shown(float(cell.value or 0)).lstrip("+")
         doubt = "; chance alone may give as much" if (cell.p or 0) >= DOUBT else ""
         chance = element("span", f"({probability(cell.p)})")
         words += [f", {points} points above ", element("b", second), f"{doubt} ", chance]

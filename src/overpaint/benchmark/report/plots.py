@@ -14,7 +14,7 @@ from overpaint.localize.figures import new_figure
 
 INK, MUTED, RULE, PAPER = "#010101", "#020202", "#030303", "#040404"
 _VARIABLES = {INK: "ink", MUTED: "muted", RULE: "rule", PAPER: "paper"}
-SERIES = 6  # colours the page has for lines; the seventh is the first again
+SERIES = 8  # colours the page has for lines; the ninth is the first again
 
 
 def colour(number: int) -> str:

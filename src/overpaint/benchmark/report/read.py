@@ -48,9 +48,19 @@ class Findings:
         return ["all", *own] if len(own) > 1 else ["all"]
 
     def whole(self, condition: str, kind: str = "all") -> bool:
-        """Whether the condition was scored on as many cases of ``kind`` as any other."""
-        counts = {name: s.cases for (name, own), s in self.summaries.items() if own == kind}
-        return counts.get(condition, 0) == max(counts.values(), default=0)
+        """Whether the condition was scored on as many cases of ``kind`` as any other.
+
+        Editors are held against editors: of many edits at once, models hold fewer than there are.
+        """
+        counts = self.counts(kind)
+        alike = {editor.name for editor in self.editors}
+        alike = alike if condition in alike else set(counts)
+        most = max((n for name, n in counts.items() if name in alike), default=0)
+        return counts.get(condition, 0) == most
+
+    def counts(self, kind: str) -> dict[str, int]:
+        """By condition, on how many cases of ``kind`` it was scored."""
+        return {name: s.cases for (name, own), s in self.summaries.items() if own == kind}
 
     def named(self, method: str) -> str | None:
         """The name of the first condition of ``method``, if there is one."""

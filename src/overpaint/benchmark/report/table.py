@@ -111,7 +111,7 @@ def _best(
     places: Sequence[int], value: Callable[[int], float | str | None], better: int
 ) -> list[int]:
     values = {i: v for i in places if isinstance(v := value(i), int | float)}
-    if len(values) < 2 or not better:
+    if len(set(values.values())) < 2 or not better:
         return []
     top = max(better * v for v in values.values())
     return [i for i, v in values.items() if better * v == top]

@@ -7,6 +7,7 @@ import io
 from collections.abc import Iterator, Sequence
 from dataclasses import fields, replace
 
+from overpaint.benchmark.report.paper import as_number, published
 from overpaint.benchmark.report.read import Findings
 from overpaint.benchmark.report.table import Cell, Column, Row, Table, marked, number
 from overpaint.benchmark.rows import ConditionRow
@@ -41,7 +42,7 @@ def results(found: Findings) -> Table | None:
     if not any(not row.source for row in rows):
         return None
     table = Table("results", "Scores", columns, rows, note=_note(found, rows))
-    even = all(found.whole(name, kind) for name, kind in found.summaries if kind in found.kinds)
+    even = all(len(set(found.counts(kind).values())) < 2 for kind in found.kinds)
     return marked(table) if even else _with_cases(found, marked(table))
 
 
@@ -91,25 +92,6 @@ def costs(found: Findings) -> Table | None:
         return None
     note = "Mean of all edits: time to compute one, size of its patch, share of weights it touches."
     return marked(Table("costs", "What an edit costs", columns, rows, note=note))
-
-
-def published(
-    found: Findings, condition: str, kind: str, columns: Sequence[Column]
-) -> Iterator[Row]:
-    """The rows of a paper that stand beside ours; a paper's only kind is what a run calls all."""
-    for entry in found.configuration.get("paper") or ():
-        theirs = entry.get("kind") or "all"
-        alone = found.kinds == ["all"] and kind == "all"
-        if entry.get("condition") == condition and (theirs == kind or alone):
-            known = {str(key).lower(): value for key, value in entry.items()}
-            cells = [Cell(as_number(known.get(column.name.lower()))) for column in columns]
-            if any(cell.value is not None for cell in cells):
-                yield Row(condition, cells, kind, source=str(entry.get("source") or "the paper"))
-
-
-def as_number(value: object) -> float | None:
-    """``value`` if it is a number."""
-    return float(value) if isinstance(value, int | float) else None
 
 
 def cases_csv(found: Findings) -> str:

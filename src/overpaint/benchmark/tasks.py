@@ -1,0 +1,146 @@
+"""What a run does: edits and their pictures, windows of layers, or professions."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+from overpaint.benchmark import entries
+from overpaint.benchmark.config import BenchConfig
+from overpaint.benchmark.costs import Costs
+from overpaint.benchmark.datasets import Profession
+from overpaint.benchmark.estimate import Amount, at_most, of_plan
+from overpaint.benchmark.finish import finish
+from overpaint.benchmark.gender_table import GenderConfig, gender_config, gender_measures
+from overpaint.benchmark.paint import paint
+from overpaint.benchmark.plan import Plan
+from overpaint.benchmark.plan_edits import plan_edits
+from overpaint.benchmark.quality import add_quality
+from overpaint.benchmark.rows import ConditionRow
+from overpaint.benchmark.store import Store
+from overpaint.benchmark.studio import Gallery, Studio
+from overpaint.benchmark.windows import check_pairs, paint_windows, plan_windows, wanted
+from overpaint.models.model import Model
+from overpaint.toybox.cases import GenderCase
+from overpaint.types import Progress
+
+
+def task_of(config: BenchConfig) -> Gender | Windows | Edits:
+    """What the data asks for, checked as far as it can be without a model."""
+    found = entries.load_entries(config)
+    people = entries.professions(config, found)
+    if people:
+        return Gender(people, gender_config(config.settings))
+    every = entries.subjects(config, found)
+    if config.window:
+        check_pairs(every)
+        return Windows(every)
+    return Edits(plan_edits(config, every, entries.captions(config)))
+
+
+@dataclass(frozen=True, eq=False)
+class Edits:
+    plan: Plan
+
+    def amount(self, config: BenchConfig, model: Model, store: Store | None) -> Amount:  # noqa: ARG002
+        return of_plan(self.plan, store)
+
+    def __call__(
+        self,
+        room: Studio,
+        store: Store,
+        config: BenchConfig,
+        gallery: Gallery,
+        progress: Progress | None,
+    ) -> int:
+        _describe(store, self.plan)
+        costs = Costs(room.model, store, self.plan)
+        painted = paint(room, store, self.plan.asks, gallery, made=costs.count, progress=progress)
+        costs.keep()
+        finish(store)
+        add_quality(store, self.plan.asks, gallery.folder, config, room.judge, progress)
+        return painted
+
+
+@dataclass(frozen=True, eq=False)
+class Windows:
+    subjects: Sequence[entries.Subject]
+
+    def amount(self, config: BenchConfig, model: Model, store: Store | None) -> Amount:
+        plan = plan_windows(config, model, self.subjects)
+        keys = [key for s in self.subjects for key in wanted(config, plan, s.name)]
+        left = store.missing(keys) if store else keys
+        return Amount(len(left), len(left))
+
+    def __call__(
+        self,
+        room: Studio,
+        store: Store,
+        config: BenchConfig,
+        gallery: Gallery,
+        progress: Progress | None,
+    ) -> int:
+        plan = plan_windows(config, room.model, self.subjects)
+        _describe(store, plan)
+        painted = paint_windows(room, store, config, plan, self.subjects, gallery, progress)
+        finish(store)
+        return painted
+
+
+@dataclass(frozen=True, eq=False)
+class Gender:
+    people: Sequence[GenderCase | Profession]
+    settings: GenderConfig
+
+    def amount(self, config: BenchConfig, model: Model, store: Store | None) -> Amount:  # noqa: ARG002
+        pictures = at_most(self.people, config.methods, config.seeds, self.settings, store)
+        return Amount(pictures, pictures, at_most=True)
+
+    def __call__(
+        self,
+        room: Studio,
+        store: Store,
+        config: BenchConfig,
+        gallery: Gallery,  # noqa: ARG002
+        progress: Progress | None,
+    ) -> int:
+        store.describe_conditions(ConditionRow(name, name) for name in config.methods)
+        for name in config.methods:
+            batches = gender_measures(
+                room,
+                self.people,
+                name,
+                range(config.seeds),
+                self.settings,
+                known=store.measures(),
+                progress=progress,
+            )
+            for batch in batches:
+                store.add_measures(batch)
+        return 0
+
+
+def _describe(store: Store, plan: Plan) -> None:
+    counts: dict[str, int] = {}
+    asked: dict[str, dict[str, set[str]]] = {}
+    for ask in plan.asks:
+        counts[ask.condition] = counts.get(ask.condition, 0) + len(ask.seeds)
+        asked.setdefault(ask.condition, {}).setdefault(ask.case, set()).add(ask.place)
+    rows = []
+    for row in plan.conditions:
+        about: dict[str, Any] = {"pictures": counts[row.name]} if row.name in counts else {}
+        left_out = _left_out(plan, asked.get(row.name, {}))
+        rows.append(replace(row, about=about | ({"left_out": left_out} if left_out else {})))
+    store.describe_conditions(rows)
+    store.describe_cases(plan.cases)
+
+
+def _left_out(plan: Plan, asked: Mapping[str, set[str]]) -> list[list[str]]:
+    """[case, place] of the prompts that a condition leaves out of cases it looks at."""
+    return [
+        [case.name, probe["place"]]
+        for case in plan.cases
+        for probe in case.probes
+        if case.name in asked and probe["place"] not in asked[case.name]
+    ]
