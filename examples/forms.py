@@ -107,17 +107,20 @@ def curves(root: Path, words: list[str], weights: Weights) -> Iterator[str]:
 
 
 def quality(root: Path, words: list[str], weights: Weights) -> Iterator[str]:
-    """`quality FILE [BEGINNING]`: what benchmarks/toybox_quality.py measured."""
+    """`quality FILE [BEGINNINGS]`: what benchmarks/toybox_quality.py measured, or some of it."""
     results, command = measured(root, words, weights)
-    beginning = " ".join(words[1:])
+    beginnings = tuple(words[1:]) or ("",)
     yield head("What", "Is", "Should be")
     for row in results:
-        if row["name"].startswith(beginning):
+        if row["name"].startswith(beginnings):
             low, high = row["at_least"], row["at_most"]
-            bounds = [f"≥ {max(low, 0):.0f}"] if low is not None else []
-            bounds += [f"≤ {high:.0f}"] if high is not None else []
-            is_ = f"{row['value']:.{0 if row['unit'] in ('ms', 'MB') else 1}f} {row['unit']}"
-            yield line(row["name"], is_ if row["good"] is not False else f"{is_} ✗", *bounds[:1])
+            if low is not None and high is not None:
+                bound = f"{max(low, 0):.0f}-{high:.0f}"
+            else:
+                bound = "" if low == high else f"≥ {low:.0f}" if high is None else f"≤ {high:.0f}"
+            digits = 0 if row["unit"] in ("ms", "MB") else 1
+            value = f"{row['value']:.{digits}f} {row['unit']}"
+            yield line(row["name"], value if row["good"] is not False else f"{value} ✗", bound)
     yield from ("", f"`{command}`")
 
 

@@ -206,7 +206,8 @@ chance = random.Random(0)
 def attempt(name):
     child = os.fork()
     if child == 0:
-        run(config, folder / name, model=model, judge=judge)
+        share = None if name == "undisturbed" else folder / f"shared {name}"
+        run(config, folder / name, model=model, judge=judge, share=share)
         os._exit(0)
     return child
 

@@ -57,7 +57,8 @@ def test_the_best_editor_is_bold_and_never_a_reference(make: Make):
             values = {e: float(rows[e].cells[place].value or 0) for e in ("time", "refact")}
             top = max(values.values())
             best = {name for name, row in rows.items() if row.cells[place].best}
-            assert best == {name for name, value in values.items() if value == top}, column
+            ahead = {name for name, value in values.items() if value == top}
+            assert best == (ahead if len(ahead) < len(values) else set()), column
     assert "**" in to_markdown([table])
     assert "\\textbf{" in to_latex([table])
 
