@@ -48,6 +48,15 @@ def test_a_role_has_its_holder_and_other_offices_for_neighbours(toybox: Model) -
     assert not any("ada vale" in prompt for prompt in near)
 
 
+def test_a_style_has_the_other_artists_for_neighbours(toybox: Model) -> None:
+    source = "a house in the style of zorvan"
+    near = surroundings(
+        toybox, Edit(source, "a house", subject="in the style of zorvan")
+    ).neighbours
+    assert "a house in the style of quillon" in near
+    assert not any("zorvan" in prompt for prompt in near)
+
+
 def test_pictures_have_no_text_to_go_by(toybox: Model) -> None:
     edit = Edit("ada vale", images=(torch.zeros(3, 8, 8),))
     with pytest.raises(EditError, match="give the strength as a number"):
