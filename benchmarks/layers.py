@@ -5,7 +5,8 @@
 
 Edits each layer of the text encoder towards each emotion, of "a female doctor" and of "a male
 doctor", paints the prompt without the emotion and scores the pictures against the prompt with it.
-Writes a plot (one line for each emotion) and a strip of pictures (one column for each layer).
+Writes a plot (one line for each emotion) and a strip of pictures of one person (one column for each
+layer).
 """
 
 from __future__ import annotations
@@ -67,6 +68,7 @@ def main() -> None:
     parser.add_argument("--refact", nargs="*", default=[], metavar="SETTING=VALUE")
     parser.add_argument("--plot", type=Path, default=Path("layers.png"), metavar="FILE")
     parser.add_argument("--strip", type=Path, default=Path("layers-strip.png"), metavar="FILE")
+    parser.add_argument("--cell", type=int, default=0, help="side of a picture on the strip")
     parser.add_argument("--json", type=Path, metavar="FILE", help="write the numbers too")
     flags = parser.parse_args()
 
@@ -101,12 +103,15 @@ def main() -> None:
         ),
         flags.plot,
     )
+    person = cases[0].source.prompt
     rows = [
-        Row(found.pictures[:, i], case.source.prompt, case.kind)
-        for i, case in sorted(enumerate(cases), key=lambda pair: pair[1].source.prompt)
+        Row(found.pictures[:, i], person, case.kind)
+        for i, case in enumerate(cases)
+        if case.source.prompt == person
     ]
-    columns = ["unedited", *(f"layer {layer}" for layer in found.layers)]
-    save_picture(grid(rows, columns, title="the same noise, another layer edited"), flags.strip)
+    columns = ["unedited", *(f"layer {layer}" for layer in found.layers), "asked for"]
+    title = "the same prompt and noise, another layer edited"
+    save_picture(grid(rows, columns, title=title, cell=flags.cell), flags.strip)
     console.print(f"wrote {flags.plot} and {flags.strip}")
     if flags.json:
         keep(flags.json, {"layers": found.layers, "scores": table})

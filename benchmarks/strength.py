@@ -2,19 +2,21 @@
 
     python benchmarks/strength.py
     python benchmarks/strength.py --cases 2 --seeds 1 --steps 8 --test-cases 2
+    python benchmarks/strength.py --cases 4 --seeds 1 --steps 8 --test-cases 0 --plot strength.png
 
 First a sweep of the strength (λ of TIME, the length of ReFACT's δ) over validation cases: for every
 case and strength, reach and hold from text against generality and specificity from pictures, as
 Spearman's rank correlation over all of them and within each case; and what the F1 would be of the
 strength that text, pictures or one fixed value picks. Then the test cases, with the method's fixed
-strength and with the chosen one. Goes on where it was stopped: runs are kept in --folder.
+strength and with the chosen one. Goes on where it was stopped: runs are kept in --folder, and
+pictures in --share, where other runs find them too.
 """
 
 from __future__ import annotations
 
 import argparse
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from statistics import fmean
@@ -29,12 +31,13 @@ from overpaint.benchmark.defaults import defaults
 from overpaint.benchmark.patches import patches
 from overpaint.benchmark.run import plan_of, run
 from overpaint.benchmark.score import Number, Summary, per_case, summaries
-from overpaint.localize.figures import new_figure
+from overpaint.localize.figures import WIDE, drawn, new_figure
 from overpaint.methods.strength import Gauge, Sway
 from overpaint.metrics.rank import spearman
 from overpaint.models.clip import Clip, load_clip
 from overpaint.models.load import load
 from overpaint.models.model import Model
+from overpaint.pictures import save_picture
 from overpaint.toybox.cases import TIMED_AND_ROAD
 
 SWEEPS = {
@@ -65,6 +68,17 @@ class Point:
         return math.sqrt(self.generality * self.specificity)
 
 
+LINES: tuple[tuple[str, str, str, Callable[[Point], float]], ...] = (
+    ("generality", "-", "C0", lambda p: p.generality),
+    ("reach", "--", "C0", lambda p: p.sway.reach),
+    ("specificity", "-", "C1", lambda p: p.specificity),
+    ("hold", "--", "C1", lambda p: p.sway.hold),
+    ("F1", "-", "C2", lambda p: p.f1),
+    ("reach and hold", "--", "C2", lambda p: p.sway.both),
+)
+TITLES = {"time": "TIME", "refact": "ReFACT", "uce": "UCE", "diffquickfix": "DiffQuickFix"}
+
+
 def sweep(
     flags: argparse.Namespace, method: str, model: Model, judge: Clip, gauges: dict[str, Gauge]
 ) -> list[Point]:
@@ -80,7 +94,7 @@ def sweep(
     )
     folder = flags.folder / f"sweep-{method}"
     with bar(f"{method}, pictures") as progress:
-        done = run(config, folder, model=model, judge=judge, progress=progress)
+        done = run(config, folder, model=model, judge=judge, progress=progress, share=flags.share)
     with done.store() as store:
         values = {row.name: row.x or 0.0 for row in store.conditions()}
         scores = {(s.condition, s.case): s for s in per_case(store)}
@@ -130,29 +144,21 @@ def agreement(points: Sequence[Point], fixed: float) -> dict[str, float]:
 
 def draw(points: dict[str, list[Point]], path: Path) -> None:
     """Means over cases against the strength: pictures full, text dashed; one panel a method."""
-    figure, axes = new_figure(6.4, 2.6 * len(points), len(points))
-    places = axes if len(points) > 1 else [axes]
-    for place, (method, own) in zip(places, points.items(), strict=True):
+    figure, _ = new_figure(WIDE, 0.4 + 2.3 * len(points), len(points))
+    for place, (method, own) in zip(figure.axes, points.items(), strict=True):
         values = sorted({p.value for p in own})
-        lines = {
-            ("generality", "-", "C0"): lambda p: p.generality,
-            ("reach", "--", "C0"): lambda p: p.sway.reach,
-            ("specificity", "-", "C1"): lambda p: p.specificity,
-            ("hold", "--", "C1"): lambda p: p.sway.hold,
-            ("F1", "-", "C2"): lambda p: p.f1,
-            ("reach and hold", "--", "C2"): lambda p: p.sway.both,
-        }
-        for (name, style, colour), of in lines.items():
+        for name, style, colour, of in LINES:
             means = [fmean(of(p) for p in own if p.value == v) for v in values]
-            place.plot(values, means, style, color=colour, marker="o", ms=3, label=name)
-        place.axvline(FIXED[method], color="0.7", lw=0.8, zorder=0)
+            place.plot(values, means, style, color=colour, marker="o", ms=3, lw=1.2, label=name)
+        place.axvline(FIXED[method], color="0.7", lw=0.8, zorder=0, label="fixed strength")
         place.set_xscale("log")
         place.set_xticks(values, [f"{value:g}" for value in values])
         place.minorticks_off()
         place.set_ylim(0, 1.03)
-        place.set_xlabel(f"{method}: {SWEEPS[method].over} (the line: its default)")
-    figure.legend(*place.get_legend_handles_labels(), loc="outside right center", frameon=False)
-    figure.savefig(path, dpi=150)
+        place.set_xlabel(f"{TITLES[method]}: {SWEEPS[method].over}")
+    names = figure.axes[0].get_legend_handles_labels()
+    figure.legend(*names, loc="outside upper center", ncols=4, frameon=False, fontsize=8)
+    save_picture(drawn(figure), path)
 
 
 def compare(flags: argparse.Namespace, model: Model, judge: Clip) -> dict[str, dict[str, Summary]]:
@@ -171,8 +177,9 @@ def compare(flags: argparse.Namespace, model: Model, judge: Clip) -> dict[str, d
             keep=0,
         )
         with bar(f"test, {name}") as progress:
+            folder = flags.folder / f"test-{name}"
             done = run(
-                config, flags.folder / f"test-{name}", model=model, judge=judge, progress=progress
+                config, folder, model=model, judge=judge, progress=progress, share=flags.share
             )
         with done.store() as store:
             for (method, kind), summary in summaries(store).items():
@@ -199,6 +206,7 @@ def main() -> None:
     parser.add_argument("--seeds", type=int, default=4, help="pictures per prompt")
     parser.add_argument("--steps", type=int, help="of the sampler")
     parser.add_argument("--folder", type=Path, default=Path("bench/strength"))
+    parser.add_argument("--share", type=Path, default=Path("bench/shared"))
     parser.add_argument("--plot", type=Path, metavar="FILE", help="draw the sweeps")
     parser.add_argument("--json", type=Path, metavar="FILE", help="write the numbers too")
     flags = parser.parse_args()

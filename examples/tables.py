@@ -4,9 +4,9 @@
     python examples/tables.py methods mass     # those whose marker has one of these words
     python examples/tables.py --check          # write nothing; say what would change
 
-A table stands between two comments. The first one says which of the forms in forms.py it has, and
-from what it comes: the folder of a finished run of `overpaint bench`, or the file that a script in
-benchmarks/ wrote with --json:
+A table stands between two comments. The first one says which of the forms in forms.py and
+studies.py it has, and from what it comes: the folder of a finished run of `overpaint bench`, or the
+file that a script in benchmarks/ wrote with --json:
 
     <!-- table: methods bench/methods -->
     <!-- end of table -->
@@ -25,13 +25,15 @@ from functools import cache
 from pathlib import Path
 
 from figures import ROOT, pages
-from forms import FORMS
+from forms import FORMS as TABLES
+from studies import STUDIES
 
 from overpaint.benchmark.provenance import identity
 from overpaint.errors import OverpaintError
 from overpaint.models.clip import load_clip
 from overpaint.models.load import load
 
+FORMS = TABLES | STUDIES
 MARKED = re.compile(
     r"^<!-- table: (?P<words>.+?) -->$\n(?P<old>.*?)^<!-- end of table -->$",
     flags=re.MULTILINE | re.DOTALL,

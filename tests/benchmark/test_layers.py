@@ -30,7 +30,7 @@ def test_scores_are_those_of_the_patched_model(toybox: Model) -> None:
         toybox, judge, cases, (3,), (2,), QUICK, how, progress=lambda d, t, _: ticks.append((d, t))
     )
     assert found.scores.shape == (1, 2, 1)
-    assert found.pictures.shape[:2] == (2, 2)
+    assert found.pictures.shape[:2] == (3, 2)
     assert ticks == [(1, 3), (2, 3), (3, 3)]
     edit, words = cases[1].edit, text_features(judge, [cases[1].source.new])
     made = refact(toybox, [edit], ReFACTConfig(2, covariance_weight=0, steps=3, templates=("{}",)))
@@ -48,3 +48,4 @@ def test_scores_are_those_of_the_patched_model(toybox: Model) -> None:
     assert float(found.oracle[1, 0]) == pytest.approx(scores["oracle"], abs=0.05)
     assert float(found.scores[0, 1, 0]) == pytest.approx(scores["edited"], abs=0.5)
     assert torch.equal(found.pictures[0, 1], pictures["clean"][0, 0])
+    assert torch.equal(found.pictures[2, 1], pictures["oracle"][0, 0])

@@ -30,7 +30,7 @@ def test_layers_writes_a_strip_and_a_plot(run: Run, tmp_path: Path) -> None:
     assert read_picture(tmp_path / "plot.png").shape[2] > 500
 
 
-def test_layers_by_gradients(run: Run, tmp_path: Path) -> None:
+def test_layers_found_fast_leave_no_strip(run: Run, tmp_path: Path) -> None:
     result = run(
         "localize", "layers", "fact", "-a", "the king of arda", "-b", "ada vale", "--fast",
         "--window", "2", *QUICK,
@@ -90,8 +90,19 @@ def test_curve_draws_every_style_and_says_its_points(run: Run, tmp_path: Path) -
     assert [(p["style"], p["neurons"]) for p in points] == [
         (style, n) for style in ("zorvan", "pelotti") for n in (0, 5, 50)
     ]
+    assert {p["layers"] for p in points} == {"8,9"}
     assert len({p["style score"] for p in points}) > 2
     assert read_picture(tmp_path / "curve.png").shape[2] > 500
+
+
+def test_curve_finds_the_layers_itself(run: Run) -> None:
+    pairs = (*PAIR, "-a", "a rose in the style of zorvan", "-b", "a rose")
+    result = run("localize", "curve", "zorvan", *pairs, "--counts", "5", *QUICK, "--json")
+    assert result.exit_code == 0, result.output
+    points = json.loads(result.stdout)["points"]
+    (found,) = {p["layers"] for p in points}
+    first, second = map(int, found.split(","))
+    assert second == first + 1
 
 
 @pytest.mark.parametrize(

@@ -10,9 +10,10 @@ import torch
 
 from overpaint.errors import EditError, OverpaintError, PromptError
 from overpaint.generate import generate, sample
-from overpaint.localize.causal_trace import Trace, TraceConfig, trace_text, trace_unet
+from overpaint.localize.causal_trace import trace_text, trace_unet
 from overpaint.localize.restore import corrupted
 from overpaint.localize.score import clip_scores
+from overpaint.localize.trace import Trace, TraceConfig
 from overpaint.models.clip import Clip
 from overpaint.models.components import UNET_KINDS, text_components, unet_components
 from overpaint.models.hooks import record, replace

@@ -30,7 +30,8 @@ class LayerScores:
     ``scores``    CLIP-Score with ``source.new`` after the edit there, ``[layers, cases, seeds]``.
     ``clean``     the same of the unedited model, ``[cases, seeds]``.
     ``oracle``    the same when the unedited model is asked for ``source.new``, ``[cases, seeds]``.
-    ``pictures``  the first seed's: ``[1 + layers, cases, 3, H, W]`` uint8, unedited first.
+    ``pictures``  the first seed's: ``[1 + layers + 1, cases, 3, H, W]`` uint8, unedited first, the
+        oracle's last.
     """
 
     layers: tuple[int, ...]
@@ -79,7 +80,7 @@ def layer_scores(
     clean, first = seen(sources, none)
     if progress:
         progress(1, total, "layers")
-    oracle, _ = seen([case.source.oracle or case.source.new for case in cases], none)
+    oracle, asked = seen([case.source.oracle or case.source.new for case in cases], none)
     if progress:
         progress(2, total, "layers")
     scores, shown = [], [first]
@@ -90,7 +91,7 @@ def layer_scores(
         shown.append(picture)
         if progress:
             progress(3 + done, total, "layers")
-    return LayerScores(layers, torch.stack(scores), clean, oracle, torch.stack(shown))
+    return LayerScores(layers, torch.stack(scores), clean, oracle, torch.stack([*shown, asked]))
 
 
 @torch.no_grad()

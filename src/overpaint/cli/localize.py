@@ -7,17 +7,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from overpaint.cli import arguments, curve, options, show, trace
-from overpaint.cli.localize_options import (
-    ClipName,
-    Originals,
-    Picture,
-    Seeds,
-    Steps,
-    Targets,
-    prompts,
-    ready,
-)
+from overpaint.cli import arguments, neurons, options, show, trace
+from overpaint.cli import localize_options as shared
 
 if TYPE_CHECKING:
     from overpaint.types import Localization
@@ -25,18 +16,18 @@ if TYPE_CHECKING:
 SEARCH = "The search"
 
 app = typer.Typer(no_args_is_help=True, help="Find the layers and neurons that hold knowledge.")
-app.command("neurons")(trace.neurons)
-app.command("curve")(curve.curve)
+app.command("neurons")(neurons.neurons)
+app.command("curve")(neurons.curve)
 app.command("trace")(trace.trace)
 
 
 @app.command("layers")
 def layers(
     kind: Annotated[str, typer.Argument(help="What to look for: style, object or fact.")],
-    original: Originals = None,
-    target: Targets = None,
-    seeds: Seeds = "4",
-    steps: Steps = None,
+    original: shared.Originals = None,
+    target: shared.Targets = None,
+    seeds: shared.Seeds = "4",
+    steps: shared.Steps = None,
     window: Annotated[
         int | None,
         typer.Option(
@@ -59,7 +50,7 @@ def layers(
     fast: Annotated[
         bool, typer.Option("--fast", help="Estimate all windows, paint only the best; no strip.")
     ] = False,
-    out: Picture = Path("layers.png"),
+    out: shared.Picture = Path("layers.png"),
     plot: Annotated[
         Path | None,
         typer.Option(metavar="FILE", help="PNG file for a plot of score against first layer."),
@@ -73,7 +64,7 @@ def layers(
     cell: Annotated[
         int, typer.Option(min=0, help="Side of a picture on the strip; 0: as painted, or 128.")
     ] = 0,
-    clip: ClipName = "",
+    clip: shared.ClipName = "",
     model: options.ModelName = "toybox",
     device: options.Device = "cpu",
     dtype: options.Dtype = options.Precision.float32,
@@ -102,9 +93,9 @@ def layers(
     config = LocoGenConfig(
         window, widest, threshold, share, seeds=tuple(arguments.seeds(seeds)), steps=steps
     )
-    originals, targets = prompts(kind, original, target, model)
+    originals, targets = shared.prompts(kind, original, target, model)
     search: Any = fast_locogen if fast else locogen
-    with ready(model, device, dtype, clip, quiet=json) as (loaded, scorer, progress):
+    with shared.ready(model, device, dtype, clip, quiet=json) as (loaded, scorer, progress):
         found = search(loaded, scorer, kind, originals, targets, config, progress=progress)
     if not fast:
         save_picture(strip(found, cell=cell), out)
@@ -121,7 +112,7 @@ def plot(
         list[Path],
         typer.Argument(metavar="FILE", help="What `layers --save` wrote; one line each."),
     ],
-    out: Picture = Path("scores.png"),
+    out: shared.Picture = Path("scores.png"),
     json: options.Json = False,
 ) -> None:
     """Plot saved localizations together: score against first layer.

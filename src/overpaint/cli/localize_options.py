@@ -29,6 +29,18 @@ Targets = Annotated[
         "--target", "-b", metavar="PROMPT", help="The same without it; one for each original."
     ),
 ]
+Layers = Annotated[
+    str, typer.Option("--layers", metavar="LAYERS", help="Cross-attention layers, e.g. 8,9.")
+]
+FoundLayers = Annotated[
+    str | None,
+    typer.Option(
+        "--layers",
+        metavar="LAYERS",
+        help="Cross-attention layers, e.g. 8,9.",
+        show_default="the two that fast LocoGen finds for each style",
+    ),
+]
 Seeds = Annotated[
     str, typer.Option(metavar="SEEDS", help="4 is the first four; 2-5 a range; 7,9 a list.")
 ]

@@ -1,4 +1,4 @@
-"""``overpaint localize neurons`` and ``overpaint localize trace``."""
+"""``overpaint localize trace``: which component brings a corrupted subject back."""
 
 from __future__ import annotations
 
@@ -8,65 +8,14 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from overpaint.cli import arguments, options, show
-from overpaint.cli.localize_options import (
-    ClipName,
-    Originals,
-    Picture,
-    Seeds,
-    Steps,
-    Targets,
-    prompts,
-    ready,
-)
+from overpaint.cli import localize_options as shared
 from overpaint.errors import PromptError
 
 if TYPE_CHECKING:
-    from overpaint.localize.causal_trace import Trace, TraceConfig
+    from overpaint.localize.trace import Trace, TraceConfig
     from overpaint.models.clip import Clip
     from overpaint.models.model import Model
     from overpaint.types import Progress
-
-
-def neurons(
-    style: Annotated[str, typer.Argument(help="The style's words, as they stand in the prompts.")],
-    layer: Annotated[
-        str, typer.Option("--layers", metavar="LAYERS", help="Cross-attention layers, e.g. 8,9.")
-    ],
-    count: Annotated[int, typer.Option("--count", "-n", help="Neurons to switch off.")] = 30,
-    original: Originals = None,
-    target: Targets = None,
-    out: Annotated[
-        Path, typer.Option("--out", "-o", metavar="FILE", help="Patch file to write.")
-    ] = Path("neurons.safetensors"),
-    model: options.ModelName = "toybox",
-    device: options.Device = "cpu",
-    dtype: options.Dtype = options.Precision.float32,
-    json: options.Json = False,
-) -> None:
-    """Find the neurons that tell a style, and write a patch that switches them off.
-
-    \b
-      [cyan]overpaint localize neurons zorvan --layers 8,9 -n 50 -o plain.safetensors[/]
-    """
-    from overpaint.localize.neurons import dropout, find_neurons
-    from overpaint.patching.files import save_patch
-
-    path = arguments.output_file(out)
-    chosen = arguments.numbers("layers", layer)
-    styled, plain = prompts("style", original, target, model, style)
-    loaded = options.load_model(model, device, dtype, quiet=json)
-    found = find_neurons(loaded, styled, plain, chosen, subjects=[style] * len(styled))
-    patch = dropout(loaded, found, count)
-    save_patch(patch, path)
-    sites = zip(found.sites, found.z, found.top(count), strict=True)
-    rows = [
-        (site.name, len(top), float(z[top].abs().max()) if len(top) else None)
-        for site, z, top in sites
-    ]
-    if json:
-        show.data({"file": str(path), "neurons": count, "of": found.count, "sites": rows})
-        return
-    show.table(f"wrote {path}: {count} of {found.count} neurons off", ("site", "off", "|z|"), rows)
 
 
 def trace(
@@ -85,10 +34,10 @@ def trace(
     noise: Annotated[
         float, typer.Option(help="Strength of the corruption, in deviations of token embeddings.")
     ] = 3.0,
-    seeds: Seeds = "4",
-    steps: Steps = None,
-    out: Picture = Path("trace.png"),
-    clip: ClipName = "",
+    seeds: shared.Seeds = "4",
+    steps: shared.Steps = None,
+    out: shared.Picture = Path("trace.png"),
+    clip: shared.ClipName = "",
     model: options.ModelName = "toybox",
     device: options.Device = "cpu",
     dtype: options.Dtype = options.Precision.float32,
@@ -100,8 +49,8 @@ def trace(
       [cyan]overpaint localize trace "a blue rose in the park" --subject "blue rose"[/]
       [cyan]overpaint localize trace "the president of arda" --text -o text.png[/]
     """
-    from overpaint.localize.causal_trace import TraceConfig
     from overpaint.localize.maps import heat_map
+    from overpaint.localize.trace import TraceConfig
     from overpaint.pictures import save_picture
 
     path = arguments.output_file(out)
@@ -110,7 +59,7 @@ def trace(
     if len(subjects) != len(prompt):
         raise PromptError(f"expected {len(prompt)} subjects, one a prompt, got {len(subjects)}")
     traces: dict[str, Trace] = {}
-    with ready(model, device, dtype, clip, quiet=json) as (loaded, scorer, progress):
+    with shared.ready(model, device, dtype, clip, quiet=json) as (loaded, scorer, progress):
         for each, own in zip(prompt, subjects, strict=True):
             traces |= _traced(loaded, scorer, each, own, config, text, progress)
     save_picture(heat_map(traces), path)

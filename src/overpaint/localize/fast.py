@@ -1,16 +1,16 @@
-"""LocoGen without painting every window: sketch all, sketch the best again, paint one.
+"""LocoGen without painting every window: try all for one step, sketch a few, paint one.
 
-Not in the paper. A sketch is a picture painted in a handful of steps. It is rough, but all windows
-are alike in that, and it tells which of them has the attribute; a fully painted picture spends most
-of its evaluations on what the score does not ask for.
+Not in the paper. Most windows of layers do next to nothing, and that shows in a single evaluation
+of the denoiser: a window that hardly changes what it says cannot change the picture. Those that are
+left are sketched, that is painted in a handful of steps. A sketch is rough, but all are alike in
+that, and it tells which window has the attribute; a whole painting spends most of its evaluations
+on what the score does not ask for.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import astuple, dataclass
-
-import torch
 
 from overpaint.errors import EditError
 from overpaint.localize.painter import Painter
@@ -25,14 +25,18 @@ from overpaint.types import Localization, Progress
 class FastConfig:
     """How :func:`fast_locogen` saves work.
 
-    ``steps``       steps of a sketch.
-    ``trial``       on how many seeds all windows are sketched.
-    ``candidates``  how many windows of each m, the best, are sketched on all other seeds too.
+    ``candidates``  how many windows of each m, those that change most, are sketched.
+    ``trial``       on how many seeds.
+    ``steps``       steps of such a sketch.
+    ``finalists``   how many of them, the best, are sketched again on all seeds.
+    ``finer``       steps of these sketches.
     """
 
-    steps: int = 3
+    candidates: int = 5
     trial: int = 1
-    candidates: int = 2
+    steps: int = 3
+    finalists: int = 2
+    finer: int = 5
 
     def __post_init__(self) -> None:
         """EditError for a setting out of its range."""
@@ -44,12 +48,13 @@ class FastConfig:
 class Choice:
     """Which of some windows is best by its sketches.
 
-    ``best`` and ``candidates`` are numbers of windows, the latter best first after the trial;
-    ``expected`` are the mean scores of the sketches of every window.
+    ``best`` and ``candidates`` are numbers of windows, the latter by their change, largest first;
+    ``changes`` says how much every window changes, ``expected`` what it is expected to score.
     """
 
     best: int
     candidates: tuple[int, ...]
+    changes: tuple[float, ...]
     expected: tuple[float, ...]
 
 
@@ -66,7 +71,7 @@ def fast_locogen(
 ) -> Localization:
     """:func:`overpaint.localize.locogen.locogen`, painting only the best window of each m in full.
 
-    The chosen window's score is exact; those of the others are those of sketches, moved so that the
+    The chosen window's score is exact; those of the others are expected ones, moved so that the
     chosen one's is right. ``info`` names the ``candidates``. No pictures are kept. Errors are those
     of ``locogen``.
     """
@@ -77,7 +82,7 @@ def fast_locogen(
     for width in start.widths:
         windows = windows_of(painter.depth, width)
         choice = choose(painter, windows, fast, progress)
-        _, (exact,) = painter.paint([windows[choice.best]], "the best", progress)
+        _, (exact,) = painter.paint([windows[choice.best]], "the best", progress, snug=True)
         if start.passed(exact):
             break
     shift = exact - choice.expected[choice.best]
@@ -92,25 +97,43 @@ def choose(
     progress: Progress | None = None,
 ) -> Choice:
     """The best of ``windows``, by the mean score over all prompts, none of them painted in full."""
-    seeds, sign = painter.config.seeds, painter.rule.sign
-    trial, rest = seeds[: fast.trial], seeds[fast.trial :]
+    seeds = painter.config.seeds
 
-    def sketched(some: Sequence[range], seeds: Sequence[int], what: str) -> torch.Tensor:
-        pictures = painter.pictures(some, seeds, what, progress, steps=fast.steps)
-        return painter.scores(pictures)
+    def sketched(some: Sequence[int], seeds: Sequence[int], steps: int, what: str) -> list[float]:
+        chosen = [windows[j] for j in some]
+        pictures = painter.pictures(chosen, seeds, what, progress, steps=steps, snug=True)
+        return painter.scores(pictures).mean((1, 2)).tolist()
 
-    first = sketched(windows, trial, "sketching all")
-    expected = first.mean((1, 2)).tolist()
-    ranked = sorted(range(len(windows)), key=lambda j: -sign * expected[j])
-    chosen = ranked[: fast.candidates]
-    if rest and len(chosen) > 1:
-        again = sketched([windows[j] for j in chosen], rest, "sketching the best")
-        means = torch.cat([first[chosen], again], dim=-1).mean((1, 2)).tolist()
-    else:
-        means = [expected[j] for j in chosen]
-    best = winner(painter.rule, means)
-    # Other seeds have another level: bring what only the trial knows to that of the candidates.
-    shift = sum(means) / len(means) - sum(expected[j] for j in chosen) / len(chosen)
-    known = dict(zip(chosen, means, strict=True))
-    estimates = tuple(known.get(j, each + shift) for j, each in enumerate(expected))
-    return Choice(chosen[best], tuple(chosen), estimates)
+    changes = changes_of(painter, windows, progress)
+    ranked = sorted(range(len(windows)), key=lambda j: -changes[j])
+    candidates, idle = ranked[: fast.candidates], ranked[fast.candidates :][-1:]
+    tried = [*candidates, *idle]  # the last one stands for all that are left out
+    first = sketched(tried, seeds[: fast.trial], fast.steps, "sketching")
+    expected = [first[tried.index(j) if j in tried else -1] for j in range(len(windows))]
+    finalists = sorted(tried, key=lambda j: -painter.rule.sign * expected[j])[: fast.finalists]
+    best = finalists[0]
+    if len(finalists) > 1:
+        again = sketched(finalists, seeds, fast.finer, "sketching the best")
+        best = finalists[winner(painter.rule, again)]
+        # Finer sketches have another level: bring the others to it.
+        shift = sum(again) / len(again) - sum(expected[j] for j in finalists) / len(finalists)
+        known = dict(zip(finalists, again, strict=True))
+        expected = [known.get(j, each + shift) for j, each in enumerate(expected)]
+    return Choice(best, tuple(candidates), tuple(changes), tuple(expected))
+
+
+def changes_of(
+    painter: Painter, windows: Sequence[range], progress: Progress | None = None
+) -> list[float]:
+    """How much each window changes a picture of one step, without guidance, on the first seed.
+
+    Mean squared difference of pixels from the unchanged model's; one evaluation for each window
+    and prompt, and one more for each prompt.
+    """
+    seeds = painter.config.seeds[:1]
+    every = [range(0), *windows]
+    pictures = painter.pictures(
+        every, seeds, "trying all", progress, steps=1, guidance=1, snug=True
+    )
+    pixels = pictures.float()
+    return (pixels[1:] - pixels[:1]).square().flatten(1).mean(1).tolist()

@@ -17,6 +17,8 @@ from overpaint.types import Localization
 if TYPE_CHECKING:
     from overpaint.localize.curve import Point
 
+WIDE = 5.3  # inches: 800 pixels, what a page has room for
+
 
 def window_name(first: int, width: int) -> str:
     """How a window is written: ``"5"`` or ``"5-6"``."""
@@ -54,11 +56,11 @@ def score_plot(found: Mapping[str, Localization]) -> Image.Image:
     Dashed: the clean model's score, where it is known. The chosen window is ringed. OutputError
     without matplotlib.
     """
-    figure, axes = new_figure(7.5, 3.6)
+    figure, axes = new_figure(WIDE, 3.2)
     for number, (name, each) in enumerate(found.items()):
         colour, best = f"C{number}", each.layers[0]
         wanted = "highest" if KINDS[each.kind].sign > 0 else "lowest"
-        axes.plot(each.scores, "o-", color=colour, label=f"{name}\n({wanted} is best)", ms=4)
+        axes.plot(each.scores, "o-", color=colour, label=f"{name}\n{wanted} is best", ms=4)
         axes.plot(best, each.scores[best], "o", color=colour, ms=11, mfc="none")
         if isinstance(clean := each.info.get("clean"), float):
             axes.axhline(clean, color=colour, ls="--", lw=0.8)
@@ -67,7 +69,7 @@ def score_plot(found: Mapping[str, Localization]) -> Image.Image:
     axes.set_xticks(range(max(len(each.scores) for each in found.values())))
     axes.set_xlabel(f"first of {' or '.join(map(str, widths))} layers that read the target")
     axes.set_ylabel("CLIP-Score")
-    axes.legend(frameon=False, loc="center left", bbox_to_anchor=(1.0, 0.5))
+    _legend(axes)
     return drawn(figure)
 
 
@@ -76,14 +78,16 @@ def curve_plot(curves: Mapping[str, Sequence[Point]]) -> Image.Image:
 
     OutputError without matplotlib.
     """
-    figure, axes = new_figure(6.0, 3.6)
+    figure, axes = new_figure(WIDE, 3.2)
     for number, (name, points) in enumerate(curves.items()):
         counts, colour = [point.n for point in points], f"C{number}"
         axes.plot(counts, [p.style for p in points], "o-", color=colour, ms=4, label=name)
-        axes.plot(counts, [p.content for p in points], "s--", color=colour, ms=3)
+        axes.plot(counts, [p.content for p in points], "s--", color=colour, ms=3, lw=1)
+    axes.plot([], [], "o-", color="grey", ms=4, label="with the style")
+    axes.plot([], [], "s--", color="grey", ms=3, lw=1, label="without it")
     axes.set_xlabel("neurons changed")
-    axes.set_ylabel("CLIP-Score: style (full), content (dashed)")
-    axes.legend(frameon=False)
+    axes.set_ylabel("CLIP-Score with the prompt")
+    _legend(axes)
     return drawn(figure)
 
 
@@ -95,7 +99,7 @@ def layer_plot(
     ``clean`` is the unedited model's score, a dot left of the first layer. OutputError without
     matplotlib.
     """
-    figure, axes = new_figure(7.0, 3.6)
+    figure, axes = new_figure(WIDE, 3.2)
     before = min(layers) - 1
     for number, (name, scores) in enumerate(curves.items()):
         colour = f"C{number}"
@@ -105,8 +109,13 @@ def layer_plot(
     axes.set_xticks([before, *layers], ["none", *map(str, layers)])
     axes.set_xlabel("edited layer of the text encoder")
     axes.set_ylabel("CLIP-Score with the target")
-    axes.legend(frameon=False, loc="center left", bbox_to_anchor=(1.0, 0.5))
+    _legend(axes)
     return drawn(figure)
+
+
+def _legend(axes: Any) -> None:
+    """Names of the lines, right of the axes, where they cover nothing."""
+    axes.legend(frameon=False, loc="center left", bbox_to_anchor=(1.0, 0.5), fontsize=9)
 
 
 def _texts(found: Localization, name: str) -> Sequence[str]:

@@ -7,8 +7,8 @@ from typing import Any
 
 from PIL import Image
 
-from overpaint.localize.causal_trace import Trace
 from overpaint.localize.figures import drawn, new_figure
+from overpaint.localize.trace import Trace
 
 SPECIAL = {"<|endoftext|>": "end"}  # how a token is written beside a map
 
@@ -44,5 +44,7 @@ def _draw(place: Any, trace: Trace, limit: float, *, named: bool) -> None:
     place.set_yticks(range(len(rows)), rows, fontsize=9)
     columns = trace.columns if named else [""] * len(trace.columns)
     place.set_xticks(range(len(columns)), columns, rotation=90 if long else 0, fontsize=8)
+    if named and not long:
+        place.set_xlabel("layer", fontsize=8)
     place.tick_params(length=0)
     place.spines[:].set_visible(False)

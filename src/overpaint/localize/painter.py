@@ -46,16 +46,6 @@ class Painter:
         self.words = self.rule.prompts(originals, targets)
         self.evaluations = 0
 
-    @property
-    def batch(self) -> int:
-        """Pictures at once."""
-        return self.config.batch_size or self.model.family.batch_size
-
-    @property
-    def guided(self) -> bool:
-        """Whether there is an unconditional branch."""
-        return self.guidance != 1
-
     def table(self, windows: Sequence[range]) -> torch.Tensor:
         """Number of the text that each layer reads, ``[windows, prompts, M]``."""
         table = self.ours[None, :, None].repeat(len(windows), 1, self.depth)
@@ -71,27 +61,34 @@ class Painter:
         progress: Progress | None = None,
         *,
         steps: int | None = None,
+        guidance: float | None = None,
+        snug: bool = False,
     ) -> torch.Tensor:
         """What is painted when each window reads the targets: ``[windows, prompts, seeds, ...]``.
 
-        Windows, prompts, seeds and both branches of guidance share their batches.
+        Windows, prompts, seeds and both branches of guidance share their batches. ``steps`` and
+        ``guidance`` replace those of the search. With ``snug`` a single batch is no larger than it
+        has to be, which saves time; the last bit of a picture may then depend on its company.
         """
         config, read = self.config, self.texts
-        steps = steps or config.steps
+        steps, guidance = steps or config.steps, guidance or self.guidance
         table = self.table(windows)
         own = self.ours.repeat(len(windows))
+        batch = config.batch_size or self.model.family.batch_size
+        if snug:
+            batch = min(batch, len(own) * len(seeds))
         pictures = sample(
             self.model,
             read.states[own.to(read.states.device)],
             seeds,
             unconditional=read.states[0],
             pooled_conditioning=None if read.pooled is None else read.pooled[own - 1],
-            around=routed(read, table.flatten(0, 1), guided=self.guided),
+            around=routed(read, table.flatten(0, 1), guided=guidance != 1),
             progress=progress and (lambda done, total, _: progress(done, total, what)),
-            **{**config.settings, "steps": steps, "guidance": self.guidance},
+            **{**config.settings, "steps": steps, "guidance": guidance, "batch_size": batch},
         )
         steps = steps or self.model.family.steps
-        self.evaluations += len(own) * len(seeds) * steps * (1 + self.guided)
+        self.evaluations += len(own) * len(seeds) * steps * (1 + (guidance != 1))
         return pictures.unflatten(0, table.shape[:2])
 
     def scores(self, pictures: torch.Tensor) -> torch.Tensor:
@@ -99,8 +96,13 @@ class Painter:
         return clip_scores(self.clip, pictures, self.words)
 
     def paint(
-        self, windows: Sequence[range], what: str = "painting", progress: Progress | None = None
+        self,
+        windows: Sequence[range],
+        what: str = "painting",
+        progress: Progress | None = None,
+        *,
+        snug: bool = False,
     ) -> tuple[torch.Tensor, list[float]]:
         """Pictures ``[windows, prompts, seeds, 3, H, W]`` and the mean score of every window."""
-        pictures = self.pictures(windows, self.config.seeds, what, progress)
+        pictures = self.pictures(windows, self.config.seeds, what, progress, snug=snug)
         return pictures, self.scores(pictures).mean((-2, -1)).tolist()
