@@ -18,7 +18,7 @@ from overpaint.models.hooks import record
 from overpaint.models.model import Model
 from overpaint.models.moments import Corpus, second_moment
 from overpaint.models.sites import mlp_site, module_at
-from overpaint.models.text import pooled, tokenize
+from overpaint.models.text import last_subject_token, pooled, tokenize
 from overpaint.models.weights import with_deltas, written_out
 from overpaint.types import Edit
 
@@ -40,6 +40,9 @@ def config(corpus: Corpus) -> MassConfig:
         learning_rate=0.3,
         covariance_weight=0.5,
         lam=0.05,
+        mentions=0,
+        padding=False,
+        each_context=False,
     )
 
 
@@ -77,7 +80,33 @@ def test_one_layer_is_the_least_squares_solution(
     exact = least_squares(keys, delta, 0.05, linalg.blend(moment, 0.5))
     assert [d.site for d in patch.deltas] == [mlp_site(toybox, 5)]
     assert (written_out(toybox, patch.deltas)[0].dense() - exact).norm() <= 1e-3 * exact.norm()
-    assert patch.deltas[0].rank == len(keys)
+    assert patch.deltas[0].rank == len(THREE)
+
+
+@pytest.mark.usefixtures("untouched")
+def test_mentions_are_contexts_and_padding_counts(toybox: Model, config: MassConfig) -> None:
+    """Two templates and three captions of one edit, all in equal parts."""
+    assert config.corpus is not None
+    captions = ("a cat", "a photo of a cat", *(f"a cat and a {x}" for x in ("dog", "hat", "cup")))
+    corpus = Corpus("cats", (*config.corpus.captions, *captions[2:]))
+    config = replace(config, corpus=corpus, each_context=True, mentions=3, padding=True)
+    patch = mass(toybox, [CAT], config)
+    site = mlp_site(toybox, 5)
+    with record(module_at(toybox, site)) as (seen,):
+        pooled(toybox, captions)
+    keys = seen[0][torch.arange(5), [last_subject_token(toybox, c, "cat") for c in captions]]
+    (single,) = refact_each(toybox, [CAT], config.at(5))
+    delta = written_out(toybox, single.deltas)[0].dense().double() @ keys[0].double()
+    moment = second_moment(toybox, site, corpus, padding=True)
+    root = 0.2**0.5
+    exact = least_squares(
+        keys.double() * root,
+        delta.expand(5, -1) * root,
+        0.05,
+        linalg.blend(moment, 0.5),
+    )
+    assert (written_out(toybox, patch.deltas)[0].dense() - exact).norm() <= 1e-3 * exact.norm()
+    assert patch.deltas[0].rank == 1
 
 
 @pytest.mark.usefixtures("untouched")
@@ -213,6 +242,7 @@ def test_bad_settings_are_named() -> None:
         ({"spread": 0}, "spread"),
         ({"preserve_share": 0.0}, "preserve_share"),
         ({"batch": 0}, "batch"),
+        ({"mentions": -1}, "mentions"),
         ({"follow_edits": True}, "follow_edits"),
         ({"steps": 0}, "steps"),
     ):

@@ -18,7 +18,7 @@ from overpaint.models.sites import (
     module_at,
     resolve,
 )
-from overpaint.models.text import encode, tokenize
+from overpaint.models.text import encode, max_length, tokenize
 from overpaint.types import Site
 
 CAPTIONS = ("a rose", "a blue rose in the park", "the president of arda", "two cats", "a dog")
@@ -45,6 +45,18 @@ def test_moment_is_the_mean_outer_product_of_real_tokens(sd1: Model, make, batch
     moment = second_moment(sd1, site, CORPUS, batch=batch)
     assert moment.dtype == torch.float64
     torch.testing.assert_close(moment, by_definition(sd1, site), rtol=1e-5, atol=1e-6)
+
+
+def test_with_padding_every_position_counts(sd1: Model) -> None:
+    site, keys = mlp_site(sd1, 1), []
+    for caption in CAPTIONS:
+        with record(module_at(sd1, site)) as (inputs,):
+            encode(sd1, [caption])
+        keys.append(inputs[0][0].double())
+    every = torch.cat(keys)
+    assert len(every) == len(CAPTIONS) * max_length(sd1)
+    moment = second_moment(sd1, site, CORPUS, padding=True)
+    torch.testing.assert_close(moment, every.T @ every / len(every), rtol=1e-5, atol=1e-6)
 
 
 def test_cross_attention_reads_the_encoded_captions(sd1: Model) -> None:
@@ -82,8 +94,10 @@ def test_each_model_site_and_corpus_has_its_own_file(sd1: Model, tmp_path: Path)
     assert files_after(mlp_site(sd1, 1)) == 2
     assert files_after(site, Corpus("other", CAPTIONS)) == 3
     assert files_after(site, Corpus("five", CAPTIONS[::-1])) == 4
+    second_moment(sd1, site, CORPUS, padding=True, cache_dir=tmp_path)
+    assert len(list(tmp_path.iterdir())) == 5
     module_at(sd1, mlp_site(sd1, 1)).weight.data[0, 0] += 1
-    assert files_after(site) == 5
+    assert files_after(site) == 6
 
 
 def test_damaged_file_is_computed_anew(sd1: Model, tmp_path: Path) -> None:

@@ -7,7 +7,6 @@ Beyond the papers. The solve is that of Meng et al., "Mass-Editing Memory in a T
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 
 import torch
 from torch import Tensor
@@ -16,8 +15,8 @@ from overpaint import linalg
 from overpaint.errors import EditError, SiteError
 from overpaint.methods.common import check_edits, plain, settings
 from overpaint.methods.mass_config import MassConfig
+from overpaint.methods.mass_contexts import Read, places, read
 from overpaint.methods.refact_config import for_model
-from overpaint.methods.refact_contexts import gather
 from overpaint.methods.refact_search import average, search
 from overpaint.methods.refact_targets import anchors, corpus_of
 from overpaint.models.fingerprint import origin
@@ -51,37 +50,25 @@ def mass(
         layers = _check(model, edits, config)
         mark = origin(model)
         delta, info = _search(model, edits, config, progress)
-        clean = _read(model, edits, config.layer, config)
+        where = places(model, edits, config)
+        clean = read(model, where, config.layer, config)
         goal = clean.stream + delta[clean.owner]
         deltas: list[Delta] = []
         for number, layer in enumerate(layers):
             with with_deltas(model, deltas):
-                now = clean if not deltas else _read(model, edits, config.layer, config)
-                here = now if layer == config.layer else _read(model, edits, layer, config)
+                now = clean if not deltas else read(model, where, config.layer, config)
+                here = now if layer == config.layer else read(model, where, layer, config)
             missing = (goal - now.stream) / (len(layers) - number)
             deltas.append(_solve(model, layer, here, missing, config))
             if progress:
                 progress(number + 1, len(layers), "layers")
         with with_deltas(model, deltas):
-            after = _read(model, edits, config.layer, config)
+            after = read(model, where, config.layer, config)
     missed = average(goal - after.stream, clean.owner, clean.weights, len(edits)).norm(dim=1)
     info["missed"] = (missed / delta.double().norm(dim=1).clamp_min(1e-12)).tolist()
     info["layers"] = layers
     asked = settings(config)
     return Patch(tuple(deltas), "mass", tuple(edits), config=asked, info=info, **mark)
-
-
-@dataclass(frozen=True, eq=False)
-class _Read:
-    """c contexts: ``key [c, d_in]`` of fc2 and residual ``stream [c, d]`` after its layer.
-
-    ``owner [c]`` and ``weights [c]`` as in :class:`overpaint.methods.refact_contexts.Contexts`.
-    """
-
-    key: Tensor
-    stream: Tensor
-    owner: Tensor
-    weights: Tensor
 
 
 def _check(model: Model, edits: Sequence[Edit], config: MassConfig) -> list[int]:
@@ -117,25 +104,11 @@ def _search(
     return torch.cat(deltas), {name: [f[name] for f in found] for name in found[0]}
 
 
-def _read(model: Model, edits: Sequence[Edit], layer: int, config: MassConfig) -> _Read:
-    """Keys and streams of every edit's contexts at ``layer`` of the model as it stands now."""
-    keys, streams, owners, weights, done = [], [], [], [], 0
-    for part in _parts(edits, config):
-        contexts = gather(model, part, config.at(layer))
-        state = contexts.suffix
-        keys.append(state.key)
-        streams.append(state.stream)
-        owners.append(state.owner + done)
-        weights.append(contexts.weights)
-        done += len(part)
-    return _Read(*(torch.cat(x) for x in (keys, streams, owners, weights)))
-
-
 def _parts(edits: Sequence[Edit], config: MassConfig) -> list[Sequence[Edit]]:
     return [edits[i : i + config.batch] for i in range(0, len(edits), config.batch)]
 
 
-def _solve(model: Model, layer: int, here: _Read, missing: Tensor, config: MassConfig) -> Delta:
+def _solve(model: Model, layer: int, here: Read, missing: Tensor, config: MassConfig) -> Delta:
     """``ΔW`` of one layer for ``missing [c, d]``."""
     site = mlp_site(model, layer, config.component)
     if config.each_context:
@@ -145,14 +118,18 @@ def _solve(model: Model, layer: int, here: _Read, missing: Tensor, config: MassC
         count = int(here.owner.max()) + 1
         keys = average(here.key, here.owner, here.weights, count)
         residuals = average(missing, here.owner, here.weights, count)
-    moment = _moment(model, site, corpus_of(model, config), config).to(keys)
-    covariance = linalg.blend(moment, config.covariance_weight)
-    if not config.preserve:
+    moment = _moment(model, site, corpus_of(model, config), config, padding=config.padding)
+    covariance = linalg.blend(moment.to(keys), config.covariance_weight)
+    if config.preserve:
+        free = _free(model, site, keys, config)
+        inner = free.T @ covariance @ free
+        a, b = linalg.covariance_ridge(keys @ free, residuals, config.lam, inner)
+        a = a.double() @ free.T
+    else:
         a, b = linalg.covariance_ridge(keys, residuals, config.lam, covariance)
-        return Delta(site, a.cpu(), b.cpu())
-    free = _free(model, site, keys, config)
-    a, b = linalg.covariance_ridge(keys @ free, residuals, config.lam, free.T @ covariance @ free)
-    return Delta(site, (a.double() @ free.T).float().cpu(), b.cpu())
+    # Contexts are many, and what they ask for is of no higher rank than there are requests.
+    b, a = linalg.low_rank(b.T, a)
+    return Delta(site, a.float().cpu(), b.float().cpu())
 
 
 def _free(model: Model, site: Site, keys: Tensor, config: MassConfig) -> Tensor:
@@ -168,5 +145,7 @@ def _free(model: Model, site: Site, keys: Tensor, config: MassConfig) -> Tensor:
     return free
 
 
-def _moment(model: Model, site: Site, corpus: Corpus, config: MassConfig) -> Tensor:
-    return second_moment(model, site, corpus, cache_dir=config.cache_dir)
+def _moment(
+    model: Model, site: Site, corpus: Corpus, config: MassConfig, *, padding: bool = False
+) -> Tensor:
+    return second_moment(model, site, corpus, padding=padding, cache_dir=config.cache_dir)

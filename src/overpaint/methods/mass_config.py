@@ -15,8 +15,12 @@ class MassConfig(ReFACTConfig):
 
     ``lam``             λ, what it costs to move the outputs of the corpus, counted in requests.
     ``spread``          how many adjacent layers share the change; ``layer`` is the last of them.
-    ``each_context``    True for one row of K for each context of a request, where MEMIT takes
-        their mean.
+    ``each_context``    one row of K for each context of a request; False for their mean, as in
+        MEMIT.
+    ``mentions``        captions of the corpus that mention a request's source and are contexts of
+        it too, at most so many.
+    ``padding``         C is over the padding too, which the denoiser reads like any token; False
+        for real tokens alone, as in ReFACT and MEMIT.
     ``preserve``        prompts whose keys the change may not touch: it stays in the null space of
         their second moment.
     ``preserve_share``  how much of that moment counts; the rest is left to the edits.
@@ -27,9 +31,11 @@ class MassConfig(ReFACTConfig):
 
     STRENGTH: ClassVar[tuple[str, ...]] = ()
 
-    lam: float = 1.0
+    lam: float = 30.0
     spread: int = 1
-    each_context: bool = False
+    each_context: bool = True
+    mentions: int = 32
+    padding: bool = True
     preserve: tuple[str, ...] = ()
     preserve_share: float = 0.999
     batch: int = 64
@@ -42,6 +48,7 @@ class MassConfig(ReFACTConfig):
         require(self.spread >= 1, "mass", "a spread of at least 1", self.spread)
         within = 0 < self.preserve_share <= 1
         require(within, "mass", "a preserve_share in (0, 1]", self.preserve_share)
+        require(self.mentions >= 0, "mass", "mentions of at least 0", self.mentions)
         require(self.batch >= 1, "mass", "a batch of at least 1", self.batch)
         require(not self.follow_edits, "mass", "follow_edits to be False", self.follow_edits)
 

@@ -44,7 +44,7 @@ def gather(model: Model, edits: Sequence[Edit], config: ReFACTConfig) -> Context
     weights: list[float] = []
     forms = contexts(config)
     for number, edit in enumerate(edits):
-        found = _placed(model, edit, config)
+        found = placed(model, edit, config)
         counted = [t for t in weighed(config) if t in found] or ["{}"]
         plain.append(len(prompts))
         for template, (prompt, position) in found.items():
@@ -59,7 +59,7 @@ def gather(model: Model, edits: Sequence[Edit], config: ReFACTConfig) -> Context
     return Contexts(state, indices(plain), indices(form), state.value.new_tensor(weights))
 
 
-def _placed(model: Model, edit: Edit, config: ReFACTConfig) -> dict[str, tuple[str, int]]:
+def placed(model: Model, edit: Edit, config: ReFACTConfig) -> dict[str, tuple[str, int]]:
     """Each template that fits: the prompt it gives, and where the subject's last token stands."""
     found: dict[str, tuple[str, int]] = {}
     subject = edit.subject or edit.source

@@ -40,6 +40,7 @@ def second_moment(
     site: Site,
     corpus: Corpus,
     *,
+    padding: bool = False,
     cache_dir: str | Path | None = None,
     batch: int = 256,
     progress: Progress | None = None,
@@ -47,7 +48,8 @@ def second_moment(
     """``C = E[k kᵀ] [d_in, d_in]``, float64 on the CPU: uncentred moment of the inputs of ``site``.
 
     The mean runs over every real token of every caption, start and end tokens included, padding
-    left out (ReFACT, section 4.2; ROME, eq. 2). The result is kept in ``cache_dir`` (by default
+    left out (ReFACT, section 4.2; ROME, eq. 2); with ``padding`` over every position that the
+    model reads, and so that the denoiser sees. The result is kept in ``cache_dir`` (by default
     :func:`default_cache_dir`) under the fingerprint of the model, the site and the corpus; a cache
     that cannot be read or written is passed over. DataError when the corpus is empty, SiteError
     when ``site`` reads no text.
@@ -55,14 +57,15 @@ def second_moment(
     if not corpus.captions:
         raise DataError(f"Corpus {corpus.name!r} has no captions; give at least one.")
     module_at(model, site)
-    path = Path(cache_dir or default_cache_dir()) / f"{_key(model, site, corpus)}.safetensors"
+    name = _key(model, site, corpus, padding)
+    path = Path(cache_dir or default_cache_dir()) / f"{name}.safetensors"
     kept = _read(path, site.d_in)
     if kept is not None:
         return kept
     total = torch.zeros(site.d_in, site.d_in, dtype=torch.float64)
     count = 0
     for done in range(0, len(corpus.captions), batch):
-        keys = _keys(model, site, corpus.captions[done : done + batch])
+        keys = _keys(model, site, corpus.captions[done : done + batch], padding)
         total += (keys.T @ keys).cpu()
         count += len(keys)
         if progress:
@@ -89,15 +92,16 @@ class _Reached(Exception):
 
 
 @torch.no_grad()
-def _keys(model: Model, site: Site, captions: tuple[str, ...]) -> torch.Tensor:
-    """Inputs of ``site`` at the real tokens of ``captions``, ``[n, d_in]`` float64."""
+def _keys(model: Model, site: Site, captions: tuple[str, ...], padding: bool) -> torch.Tensor:
+    """Inputs of ``site`` at the real tokens (or all) of ``captions``, ``[n, d_in]`` float64."""
     if site.component == model.family.denoiser:
-        mask = tokenize(model, captions).mask
+        mask = tokenize(model, captions).mask | padding
         states = encode(model, captions)
         if states.shape[-1] != site.d_in:
             raise SiteError(f"{site.component}.{site.name} reads no text; choose to_k or to_v.")
         return states[mask].double()
-    tokens = tokenize(model, captions, site.component).trimmed()
+    tokens = tokenize(model, captions, site.component)
+    tokens = tokens if padding else tokens.trimmed()
     seen: list[torch.Tensor] = []
 
     def stop(value: torch.Tensor) -> torch.Tensor:
@@ -108,12 +112,13 @@ def _keys(model: Model, site: Site, captions: tuple[str, ...]) -> torch.Tensor:
         try:
             hidden_states(model, tokens, site.component)
         except _Reached:
-            return seen[0][tokens.mask].double()
+            return seen[0][tokens.mask | padding].double()
     raise SiteError(f"{site.component}.{site.name} is not part of the forward pass of the text.")
 
 
-def _key(model: Model, site: Site, corpus: Corpus) -> str:
-    parts = (fingerprint(model), site.component, stored_name(site), corpus.name, corpus.digest())
+def _key(model: Model, site: Site, corpus: Corpus, padding: bool) -> str:
+    parts = [fingerprint(model), site.component, stored_name(site), corpus.name, corpus.digest()]
+    parts += ["padding"] * padding
     return "moment-" + hashlib.blake2b("\0".join(parts).encode(), digest_size=16).hexdigest()
 
 
