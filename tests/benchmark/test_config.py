@@ -125,6 +125,16 @@ def test_defaults_are_those_chosen_for_the_model():
     ]
 
 
+def test_a_strength_replaces_the_chosen_one_under_its_own_name():
+    config = parse({"data": "toybox-styles", "methods": "uce,locoedit,refact", "limit": 1})
+    words = [f"{method}.strength=auto" for method in config.methods]
+    plan = plan_of(with_settings(config, words))
+    uce, locoedit, refact = (state.steps[0].config for state in plan.states)
+    assert (uce.lam, uce.onward) == (None, False)
+    assert (locoedit.lam_k, locoedit.lam_v) == (None, None)
+    assert (refact.scale, refact.layer) == (None, 7)
+
+
 @pytest.mark.parametrize(
     ("change", "error", "words"),
     [

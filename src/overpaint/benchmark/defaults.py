@@ -12,14 +12,24 @@ Settings = Mapping[str, Any]
 _REFACT = {"layer": 7, "covariance_weight": 0.8, "scale": 1.5}
 _TIME = {"lam": 50}
 
-# Roles, appearances and styles share too few words with their target (ReFACT, appendix G.2).
-_APART = {f"{kind}.end_only": True for kind in ("roles", "appearances", "styles")}
+# Roles, appearances, styles and people share too few words with their target (ReFACT, appendix G.2).
+_APART = {f"{kind}.end_only": True for kind in ("roles", "appearances", "styles", "people")}
 
 TOYBOX: Mapping[str, Settings] = {
     "refact": _REFACT,
     # Of one edit it takes more to reach far, of many together more not to disturb the rest.
     "mass": {"layer": 5, "scale": 1.5},
     "finetune": {"layer": 7},
+    # The UNet reads artists at their name, all else mostly behind it (docs/methods/locoedit.md).
+    "uce": {"lam": 300, "onward": True, "styles.lam": 10, "styles.onward": False},
+    "locoedit": {
+        "lam_k": 10,
+        "lam_v": 10,
+        "onward": True,
+        "styles.lam_k": 1,
+        "styles.lam_v": 1,
+        "styles.onward": False,
+    },
     "time": {**_TIME, **_APART},
     "finetune-text": _APART,
 }

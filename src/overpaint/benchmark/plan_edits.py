@@ -22,7 +22,7 @@ from overpaint.methods.registry import METHODS
 from overpaint.toybox.cases import EDIT_KINDS
 from overpaint.types import Edit
 
-KINDS = (*EDIT_KINDS, *ATTRIBUTES, "concepts")
+KINDS = (*EDIT_KINDS, "people", *ATTRIBUTES, "concepts")
 """Kinds of cases that settings may speak of, whether or not the data has any."""
 
 
@@ -92,11 +92,14 @@ def _settings(config: BenchConfig, method: str, own: Mapping[str, Any]) -> dict[
     if method in UNEDITED:
         return {}
     given = {**config.settings.get(method, {}), **own}
-    # A setting for all kinds replaces what the defaults say of some.
+    # A setting for all kinds replaces what the defaults say of some; a strength what it means.
+    replaced = set(given)
+    if "strength" in given and method in METHODS:
+        replaced |= set(getattr(METHODS[method].config, "STRENGTH", ()))
     kept = {
         name: value
         for name, value in defaults(config.model, method).items()
-        if name.rpartition(".")[2] not in given
+        if name.rpartition(".")[2] not in replaced
     }
     return {**kept, **given}
 
