@@ -12,7 +12,7 @@ Settings = Mapping[str, Any]
 _REFACT = {"layer": 7, "covariance_weight": 0.8, "scale": 1.5}
 _TIME = {"lam": 50}
 
-# Roles, appearances, styles and people share too few words with their target (ReFACT, appendix G.2).
+# These share too few words with their target (ReFACT, appendix G.2).
 _APART = {f"{kind}.end_only": True for kind in ("roles", "appearances", "styles", "people")}
 
 TOYBOX: Mapping[str, Settings] = {
@@ -23,6 +23,9 @@ TOYBOX: Mapping[str, Settings] = {
     # The UNet reads artists at their name, all else mostly behind it (docs/methods/locoedit.md).
     "uce": {"lam": 300, "onward": True, "styles.lam": 10, "styles.onward": False},
     "locoedit": {
+        # Where LocoGen finds styles, and objects and facts: edits as well as all sixteen.
+        "layers": [1, 2, 3, 9, 10, 11, 12, 13],
+        "styles.layers": [1, 2, 3, 11, 12, 13],
         "lam_k": 10,
         "lam_v": 10,
         "onward": True,
