@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from overpaint.cli import options, show
+from overpaint.cli import arguments, options, show
 
 
 def report(
@@ -24,6 +24,14 @@ def report(
         int,
         typer.Option(min=0, metavar="N", help="Cases, worst first, with pictures in the page."),
     ] = 30,
+    curves: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="FILE",
+            help="Write the curves alone, as a PNG picture, and no report.",
+            show_default=False,
+        ),
+    ] = None,
     json: options.Json = False,
 ) -> None:
     """Write a run as one page to read (HTML, no network) and as CSV, Markdown and LaTeX tables.
@@ -33,9 +41,22 @@ def report(
     \b
       [cyan]overpaint report runs/table1[/]
       [cyan]overpaint report runs/table1 -o report --pictures 100[/]
+      [cyan]overpaint report runs/many --curves curves.png[/]
     """
+    from overpaint.benchmark.report import read
     from overpaint.benchmark.report import report as write
 
+    if curves:
+        from overpaint.benchmark.report.figure import curves_figure
+        from overpaint.pictures import save_picture
+
+        curves = arguments.output_file(curves)
+        save_picture(curves_figure(read(run)), curves)
+        if json:
+            show.data({"files": [str(curves)]})
+        else:
+            show.line(f"wrote {curves}")
+        return
     with show.working("reading the run", json):
         files = write(run, out, pictures=pictures)
     if json:

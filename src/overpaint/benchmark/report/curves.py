@@ -37,7 +37,7 @@ def sweeps(found: Findings) -> Html | None:
     }
     # Windows of layers have a measure for each kind of attribute; taken together they say nothing.
     scores = () if found.configuration.get("window") else SHOWN
-    wanted = [(f"{c.label}, %", _scores(found, names, c.name)) for c in scores]
+    wanted = [(f"{c.label}, %", points(found, names, c.name)) for c in scores]
     wanted += [(called(name), _measured(values)) for name, values in overall(found).items()]
     figures = []
     for number, (title, values) in enumerate(wanted):
@@ -56,7 +56,7 @@ def sweeps(found: Findings) -> Html | None:
     )
 
 
-def _scores(found: Findings, names: set[str], score: str) -> dict[str, Point]:
+def points(found: Findings, names: set[str], score: str) -> dict[str, Point]:
     """Mean and interval in percent, by condition."""
     own = {name: found.summaries.get((name, "all")) for name in names}
     numbers = {name: getattr(summary, score) for name, summary in own.items() if summary}
@@ -79,21 +79,21 @@ def _sweep(
     for name, rows in lines.items():
         known = [(row.x, *values[row.name]) for row in rows if row.name in values]
         if known:
-            places, low, mean, high = zip(*known, strict=True)
+            at, low, mean, high = zip(*known, strict=True)
             paint = colour(order.index(name))
-            axes.fill_between(places, low, high, color=paint, alpha=0.14, linewidth=0)
-            axes.plot(places, mean, "o-", color=paint, linewidth=1.6, markersize=4)
+            axes.fill_between(at, low, high, color=paint, alpha=0.14, linewidth=0)
+            axes.plot(at, mean, "o-", color=paint, linewidth=1.6, markersize=4)
     for reference, dashes in _references(found):
         if reference in values:
             axes.axhline(values[reference][1], color=MUTED, linewidth=1, linestyle=dashes)
-    _places(axes, [row.x or 0.0 for rows in lines.values() for row in rows])
+    places(axes, [row.x or 0.0 for rows in lines.values() for row in rows])
     if title.endswith("%"):
         axes.set_ylim(-3, 103)
     axes.set_xlabel(x_label)
     axes.set_title(title, loc="left", fontsize=10, color=INK)
 
 
-def _places(axes: Any, values: Sequence[float]) -> None:
+def places(axes: Any, values: Sequence[float]) -> None:
     """A logarithmic axis for settings over more than two decades, whole numbers for whole ones."""
     values = sorted(set(values))
     if values[0] > 0 and values[-1] / values[0] > 100:
