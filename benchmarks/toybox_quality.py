@@ -22,7 +22,7 @@ from common import bar, console, keep
 from rich.table import Table
 
 from overpaint.benchmark.config import BenchConfig
-from overpaint.benchmark.gender_table import F
+from overpaint.benchmark.rows import F
 from overpaint.benchmark.run import run
 from overpaint.benchmark.score import Number, summaries
 from overpaint.benchmark.studio import Studio, studio

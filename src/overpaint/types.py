@@ -6,6 +6,7 @@ All dataclasses are frozen; tensors in them are never written to after construct
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 
@@ -214,3 +215,48 @@ class Case:
     def name(self) -> str:
         """What is edited into what, e.g. ``"a rose -> a blue rose"``."""
         return f"{self.edit.source} -> {self.edit.target or 'pictures'}"
+
+
+@dataclass(frozen=True)
+class GenderCase:
+    """A profession to be shown by as many women as men (TIME, section 6).
+
+    ``edit``        makes it the rarer gender: "a nurse", "a male nurse".
+    ``validation``  the prompt a strength is searched with.
+    ``examples``    those it is tested on.
+    ``women``       the world's own share of women, where it is known.
+    """
+
+    edit: Edit
+    validation: str
+    examples: tuple[str, ...]
+    women: float | None = None
+
+    @property
+    def female(self) -> str:
+        """A woman of the profession."""
+        return self.described(self.edit.source)[0]
+
+    @property
+    def male(self) -> str:
+        """A man of the profession."""
+        return self.described(self.edit.source)[1]
+
+    def described(self, prompt: str) -> tuple[str, str]:
+        """``prompt`` with a woman and with a man of the profession in it: a judge's two captions.
+
+        ``"a happy nurse at night"`` has "a happy female nurse at night". ValueError for a prompt
+        that does not speak of the profession.
+        """
+        name = self.edit.source.split(" ", 1)[1]
+        between = r"((?:(?!an?\b)[\w-]+ )*)"  # adjectives, not another thing with its article
+        pattern = rf"\b(an?) {between}({re.escape(name)})\b"
+        found = re.search(pattern, prompt, re.IGNORECASE)
+        if found is None:
+            raise ValueError(f"{prompt!r} does not speak of {self.edit.source!r}")
+        article = found[1] if found[2] else found[1][0]  # "an attendant", "a female attendant"
+        before, after = prompt[: found.start()], prompt[found.end() :]
+        woman, man = (
+            f"{before}{article} {found[2]}{gender} {name}{after}" for gender in ("female", "male")
+        )
+        return woman, man

@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 
 from overpaint.benchmark import gender
-from overpaint.benchmark.datasets.gender import Profession, profession_of
+from overpaint.benchmark.datasets.gender import profession_of
 from overpaint.benchmark.gender import Portraits, nobody
 from overpaint.benchmark.gender_table import GenderConfig, gender_measures
 from overpaint.benchmark.rows import Measure
@@ -23,14 +23,14 @@ from overpaint.models.clip import load_clip
 from overpaint.models.model import Model
 from overpaint.models.sites import cross_attention_sites, module_at
 from overpaint.toybox import cases
-from overpaint.types import Edit
+from overpaint.types import Edit, GenderCase
 
-NURSE = Profession(
+NURSE = GenderCase(
     Edit("a nurse", "a male nurse", destination="a male nurse"),
     "A photo of a nurse",
     ("a painting of a nurse", "a nurse in the park"),
 )
-PILOT = Profession(
+PILOT = GenderCase(
     Edit("a pilot", "a female pilot", destination="a female pilot"),
     "A photo of a pilot",
     ("a painting of a pilot", "a pilot in the park"),

@@ -6,12 +6,12 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 from overpaint.benchmark.config import BenchConfig
-from overpaint.benchmark.datasets import Caption, Entry, Profession, SeededCase, load
+from overpaint.benchmark.datasets import Caption, Entry, SeededCase, load
 from overpaint.benchmark.plan import Place, places, unique
 from overpaint.errors import ConfigError
 from overpaint.methods.common import plain
-from overpaint.toybox.cases import GenderCase, PromptPair
-from overpaint.types import Case, Edit, Probe
+from overpaint.toybox.cases import PromptPair
+from overpaint.types import Case, Edit, GenderCase, Probe
 
 
 @dataclass(frozen=True)
@@ -43,12 +43,10 @@ def load_entries(config: BenchConfig) -> dict[str, tuple[Entry, ...]]:
     return found
 
 
-def professions(
-    config: BenchConfig, found: dict[str, tuple[Entry, ...]]
-) -> list[GenderCase | Profession]:
+def professions(config: BenchConfig, found: dict[str, tuple[Entry, ...]]) -> list[GenderCase]:
     """The professions among the entries, at most ``limit``; empty when they are something else."""
     every = [entry for entries in found.values() for entry in entries]
-    return [e for e in every if isinstance(e, GenderCase | Profession)][: config.limit]
+    return [e for e in every if isinstance(e, GenderCase)][: config.limit]
 
 
 def subjects(config: BenchConfig, found: dict[str, tuple[Entry, ...]]) -> list[Subject]:
@@ -96,7 +94,7 @@ def in_turn(every: Sequence[Subject]) -> list[Subject]:
 
 
 def _sort(entry: Entry) -> str:
-    if isinstance(entry, GenderCase | Profession):
+    if isinstance(entry, GenderCase):
         return "professions"
     if isinstance(entry, Caption):
         return "captions"

@@ -6,8 +6,9 @@ import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from overpaint.benchmark.gender_table import PEOPLE, Cases, GenderConfig
+from overpaint.benchmark.gender_table import Cases, GenderConfig
 from overpaint.benchmark.plan import Plan, needed
+from overpaint.benchmark.rows import PEOPLE
 from overpaint.benchmark.store import Store
 from overpaint.benchmark.studio import Studio
 from overpaint.generate import generate

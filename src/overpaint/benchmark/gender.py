@@ -14,16 +14,16 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from overpaint.benchmark.datasets.gender import VALIDATION, Profession
+from overpaint.benchmark.datasets.gender import VALIDATION
 from overpaint.benchmark.studio import Studio
 from overpaint.errors import EditError
 from overpaint.generate import generate
 from overpaint.methods.common import filled
 from overpaint.metrics import chosen
 from overpaint.models.clip import Clip, image_features, text_features
-from overpaint.toybox.cases import GenderCase
 from overpaint.toybox.scene import article
 from overpaint.toybox.world import OBJECTS
+from overpaint.types import GenderCase
 
 NOBODY = (
     "a photo of an object",
@@ -52,9 +52,7 @@ class Portraits:
     prompts, and TIME's validation prompt; KeyError for others.
     """
 
-    def __init__(
-        self, room: Studio, cases: Sequence[GenderCase | Profession], seeds: Sequence[int]
-    ) -> None:
+    def __init__(self, room: Studio, cases: Sequence[GenderCase], seeds: Sequence[int]) -> None:
         self.room, self.seeds = room, tuple(seeds)
         self.captions = {
             prompt: case.described(prompt)

@@ -13,9 +13,9 @@ import torch
 from torch import Tensor
 
 from overpaint import metrics
-from overpaint.benchmark.datasets.gender import VALIDATION, Profession
+from overpaint.benchmark.datasets.gender import VALIDATION
 from overpaint.benchmark.gender import Portraits, Seen
-from overpaint.benchmark.rows import Measure
+from overpaint.benchmark.rows import DELTA, OVERALL, PEOPLE, F, Measure
 from overpaint.benchmark.studio import Studio
 from overpaint.errors import DataError, EditError
 from overpaint.methods.common import filled
@@ -23,16 +23,12 @@ from overpaint.methods.configure import configure
 from overpaint.methods.debias import DebiasConfig, debias, debias_bulk
 from overpaint.methods.uce_debias import UCEDebiasConfig, uce_debias
 from overpaint.models.weights import with_deltas
-from overpaint.toybox.cases import GenderCase
-from overpaint.types import Patch, Progress
+from overpaint.types import GenderCase, Patch, Progress
 
-Cases = Sequence[GenderCase | Profession]
+Cases = Sequence[GenderCase]
 
 ROWS = ("baseline", "oracle", "time", "time-multi", "uce")
 """The unedited model; with a gender in every prompt; a λ for each profession; one λ for all; UCE"""
-
-F, DELTA, PEOPLE = "F_p", "Delta_p", "people"
-OVERALL = "Delta"
 
 
 @dataclass(frozen=True)
@@ -107,7 +103,7 @@ def gender_measures(
 
 def _patched(
     portraits: Portraits, cases: Cases, todo: Cases, row: str, config: GenderConfig
-) -> Iterator[tuple[GenderCase | Profession, Patch | None]]:
+) -> Iterator[tuple[GenderCase, Patch | None]]:
     """Each profession of ``todo`` with the patch that is to be on the model, made when needed."""
     if not todo:
         return

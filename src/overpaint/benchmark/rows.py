@@ -11,6 +11,9 @@ Json = Mapping[str, Any]
 STORE, PICTURES = "run.sqlite", "pictures"
 """What a run's folder holds."""
 
+F, DELTA, PEOPLE, OVERALL = "F_p", "Delta_p", "people", "Delta"
+"""Measures of a profession: share of women, its gap, pictures with somebody; Δ of all of them."""
+
 
 class Key(NamedTuple):
     """Which picture.

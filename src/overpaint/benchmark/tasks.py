@@ -9,7 +9,6 @@ from typing import Any
 from overpaint.benchmark import entries
 from overpaint.benchmark.config import BenchConfig
 from overpaint.benchmark.costs import Costs
-from overpaint.benchmark.datasets import Profession
 from overpaint.benchmark.estimate import Amount, at_most, of_plan
 from overpaint.benchmark.finish import finish
 from overpaint.benchmark.gender_table import GenderConfig, gender_config, gender_measures
@@ -22,8 +21,7 @@ from overpaint.benchmark.store import Store
 from overpaint.benchmark.studio import Gallery, Studio
 from overpaint.benchmark.windows import check_pairs, paint_windows, plan_windows, wanted
 from overpaint.models.model import Model
-from overpaint.toybox.cases import GenderCase
-from overpaint.types import Progress
+from overpaint.types import GenderCase, Progress
 
 
 def task_of(config: BenchConfig) -> Gender | Windows | Edits:
@@ -90,7 +88,7 @@ class Windows:
 
 @dataclass(frozen=True, eq=False)
 class Gender:
-    people: Sequence[GenderCase | Profession]
+    people: Sequence[GenderCase]
     settings: GenderConfig
 
     def amount(self, config: BenchConfig, model: Model, store: Store | None) -> Amount:  # noqa: ARG002

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import cache
 from typing import Literal, overload
 
@@ -11,13 +11,12 @@ from overpaint.errors import DataError
 from overpaint.toybox.check import validate
 from overpaint.toybox.compose import appearance_case, attribute_case, role_case, thing
 from overpaint.toybox.compose_styles import style_case
-from overpaint.toybox.grammar import parse
 from overpaint.toybox.pairs import APPEARANCES, ATTRIBUTES, ROLES, Pairs, pairs
 from overpaint.toybox.pairs import STYLES as RESTYLED
 from overpaint.toybox.scene import article
 from overpaint.toybox.world import CHARACTERS, PEOPLE, PROFESSIONS, SETTINGS, STYLES
 from overpaint.toybox.world import ROLES as HOLDERS
-from overpaint.types import Case, Edit
+from overpaint.types import Case, Edit, GenderCase
 
 SPLITS = ("test", "validation")
 
@@ -35,41 +34,6 @@ _RULES: dict[str, tuple[Pairs, Callable[[str, str, int, int], Case]]] = {
     "appearances": (APPEARANCES, appearance_case),
     "styles": (RESTYLED, style_case),
 }
-
-
-@dataclass(frozen=True)
-class GenderCase:
-    """A profession to be shown by as many women as men.
-
-    ``edit`` makes it the rarer gender; ``validation`` is the prompt a strength is searched with,
-    ``examples`` those it is tested on; ``women`` is the world's own share. A judge chooses between
-    ``female`` and ``male``, two descriptions of the plain prompt; for another prompt use
-    :meth:`described`.
-    """
-
-    edit: Edit
-    validation: str
-    examples: tuple[str, ...]
-    women: float
-
-    @property
-    def female(self) -> str:
-        """A woman of the profession."""
-        return self.described(self.edit.source)[0]
-
-    @property
-    def male(self) -> str:
-        """A man of the profession."""
-        return self.described(self.edit.source)[1]
-
-    def described(self, prompt: str) -> tuple[str, str]:
-        """``prompt`` with a woman and with a man in it."""
-        scene = parse(prompt)
-        woman, man = (
-            replace(scene, subjects=(replace(scene.subjects[0], female=f),)).caption
-            for f in (True, False)
-        )
-        return woman, man
 
 
 @dataclass(frozen=True)

@@ -7,7 +7,6 @@ from pathlib import Path
 
 from overpaint.benchmark.datasets.coco import Caption
 from overpaint.benchmark.datasets.fetch import default_folder, find, get, kept
-from overpaint.benchmark.datasets.gender import Profession
 from overpaint.benchmark.datasets.iceb import SeededCase
 from overpaint.benchmark.datasets.registry import DATASETS, DataSet, Entry, Source
 from overpaint.errors import DataError
@@ -18,7 +17,6 @@ __all__ = [
     "Caption",
     "DataSet",
     "Entry",
-    "Profession",
     "SeededCase",
     "Source",
     "default_folder",

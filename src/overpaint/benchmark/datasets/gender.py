@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
 from pathlib import Path
 
 from overpaint.benchmark.datasets.table import Row, no_twins, read
 from overpaint.errors import EditError
 from overpaint.methods.common import filled
-from overpaint.types import Edit
+from overpaint.types import Edit, GenderCase
 
 EXAMPLES = tuple(f"ex{n}" for n in range(1, 6))
 VALIDATION = "A photo of {}"
@@ -21,43 +20,7 @@ _OLD = re.compile(r"an? (\S.*)", re.IGNORECASE)
 _NEW = re.compile(r"a (female|male) (\S.*)", re.IGNORECASE)
 
 
-@dataclass(frozen=True)
-class Profession:
-    """A profession that a model shows mostly by one gender.
-
-    ``edit`` makes it the rarer one; ``validation`` is the prompt a strength is searched with,
-    ``examples`` those it is tested on. Answers what Toybox's ``GenderCase`` does, but for the
-    share of women in the world, which the set does not say.
-    """
-
-    edit: Edit
-    validation: str
-    examples: tuple[str, ...]
-
-    @property
-    def female(self) -> str:
-        """A woman of the profession."""
-        return self.described(self.edit.source)[0]
-
-    @property
-    def male(self) -> str:
-        """A man of the profession."""
-        return self.described(self.edit.source)[1]
-
-    def described(self, prompt: str) -> tuple[str, str]:
-        """``prompt`` with a woman and with a man in it; it must speak of the profession."""
-        name = _name(self.edit.source)
-        found = re.search(rf"\b(an?) {re.escape(name)}\b", prompt, re.IGNORECASE)
-        if found is None:
-            raise ValueError(f"{prompt!r} does not speak of {self.edit.source!r}")
-        before, after = prompt[: found.start()], prompt[found.end() :]
-        woman, man = (
-            f"{before}{found[1][0]} {gender} {name}{after}" for gender in ("female", "male")
-        )
-        return woman, man
-
-
-def profession_of(edit: Edit) -> Profession:
+def profession_of(edit: Edit) -> GenderCase:
     """The profession that ``edit`` speaks of, with TIME's validation prompt and no test prompts.
 
     EditError unless it leads from "a nurse" to "a female nurse" or "a male nurse".
@@ -68,10 +31,10 @@ def profession_of(edit: Edit) -> Profession:
             f"expected a profession such as 'a nurse' and 'a male nurse' or 'a female nurse', got "
             f"{edit.source!r} and {edit.destination or edit.target!r}"
         )
-    return Profession(edit, filled(VALIDATION, edit.source), ())
+    return GenderCase(edit, filled(VALIDATION, edit.source), ())
 
 
-def read_gender(path: Path) -> tuple[Profession, ...]:
+def read_gender(path: Path) -> tuple[GenderCase, ...]:
     """The professions in TIME's gender set: 35.
 
     DataError for a broken row, a profession that occurs twice, a ``new`` that is not the ``old``
@@ -82,7 +45,7 @@ def read_gender(path: Path) -> tuple[Profession, ...]:
     return tuple(_profession(row) for row in rows)
 
 
-def _profession(row: Row) -> Profession:
+def _profession(row: Row) -> GenderCase:
     old, new = _OLD.fullmatch(row["old"]), _NEW.fullmatch(row["new"])
     if old is None:
         raise row.wrong("old", f"expected 'a' or 'an' and a profession, got {row['old']!r}")
@@ -90,15 +53,10 @@ def _profession(row: Row) -> Profession:
         expected = f"'a female {old[1]}' or 'a male {old[1]}'"
         raise row.wrong("new", f"expected {expected}, got {row['new']!r}")
     edit = Edit(row["old"], row["new"], destination=row["new"])
-    profession = Profession(edit, row["validation"], tuple(row[name] for name in EXAMPLES))
+    profession = GenderCase(edit, row["validation"], tuple(row[name] for name in EXAMPLES))
     for column in ("validation", *EXAMPLES):
         try:
             profession.described(row[column])
         except ValueError as error:
             raise row.wrong(column, str(error)) from error
     return profession
-
-
-def _name(source: str) -> str:
-    """``"an attendant"`` -> ``"attendant"``."""
-    return source.split(" ", 1)[1]

@@ -9,16 +9,16 @@ from pathlib import Path
 from overpaint.benchmark.datasets import toybox
 from overpaint.benchmark.datasets.coco import Caption, read_coco
 from overpaint.benchmark.datasets.emotions import emotion_cases
-from overpaint.benchmark.datasets.gender import Profession, read_gender
+from overpaint.benchmark.datasets.gender import read_gender
 from overpaint.benchmark.datasets.iceb import SeededCase, read_iceb
 from overpaint.benchmark.datasets.locogen import locogen, locogen_generic, read_pairs
 from overpaint.benchmark.datasets.road import read_road
 from overpaint.benchmark.datasets.timed import read_timed
-from overpaint.toybox.cases import EDIT_KINDS, GenderCase, PromptPair
+from overpaint.toybox.cases import EDIT_KINDS, PromptPair
 from overpaint.toybox.people import people_cases
-from overpaint.types import Case
+from overpaint.types import Case, GenderCase
 
-Entry = Case | SeededCase | GenderCase | Profession | PromptPair | Caption
+Entry = Case | SeededCase | GenderCase | PromptPair | Caption
 
 
 @dataclass(frozen=True)

@@ -8,7 +8,7 @@ from overpaint.benchmark.datasets.coco import Caption
 from overpaint.toybox import cases
 from overpaint.toybox.cases import EditKind
 from overpaint.toybox.grammar import captions as sampled
-from overpaint.types import Case
+from overpaint.types import Case, GenderCase
 
 __all__ = ["EditKind", "captions", "edit_cases", "professions", "prompt_pairs"]
 
@@ -18,7 +18,7 @@ def edit_cases(kind: EditKind, split: str) -> Callable[[], tuple[Case, ...]]:
     return lambda: cases.load(kind, split)
 
 
-def professions() -> tuple[cases.GenderCase, ...]:
+def professions() -> tuple[GenderCase, ...]:
     """Every profession of the painted world."""
     return cases.load("gender")
 

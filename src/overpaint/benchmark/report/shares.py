@@ -6,10 +6,10 @@ from collections.abc import Mapping, Sequence
 from functools import partial
 from typing import Any
 
-from overpaint.benchmark.gender_table import F
 from overpaint.benchmark.report.markup import Html, element, join
 from overpaint.benchmark.report.plots import INK, MUTED, PAPER, RULE, SERIES, colour, plot
 from overpaint.benchmark.report.read import Findings
+from overpaint.benchmark.rows import F
 
 
 def professions(found: Findings) -> list[str]:
