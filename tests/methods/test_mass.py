@@ -97,7 +97,10 @@ def test_mentions_are_contexts_and_padding_counts(toybox: Model, config: MassCon
     keys = seen[0][torch.arange(5), [last_subject_token(toybox, c, "cat") for c in captions]]
     (single,) = refact_each(toybox, [CAT], config.at(5))
     delta = written_out(toybox, single.deltas)[0].dense().double() @ keys[0].double()
-    moment = second_moment(toybox, site, corpus, padding=True)
+    moment = second_moment(toybox, site, corpus)
+    some = Corpus("some", corpus.captions[::8])
+    padding = 1 - tokenize(toybox, some.captions).mask.double().mean()
+    moment += padding * (second_moment(toybox, site, some, padding=True) - moment)
     root = 0.2**0.5
     exact = least_squares(
         keys.double() * root,

@@ -18,7 +18,7 @@ from overpaint.models.sites import (
     module_at,
     resolve,
 )
-from overpaint.models.text import encode, max_length, tokenize
+from overpaint.models.text import encode, tokenize
 from overpaint.types import Site
 
 CAPTIONS = ("a rose", "a blue rose in the park", "the president of arda", "two cats", "a dog")
@@ -47,16 +47,15 @@ def test_moment_is_the_mean_outer_product_of_real_tokens(sd1: Model, make, batch
     torch.testing.assert_close(moment, by_definition(sd1, site), rtol=1e-5, atol=1e-6)
 
 
-def test_with_padding_every_position_counts(sd1: Model) -> None:
+def test_the_moment_of_the_padding_leaves_real_tokens_out(sd1: Model) -> None:
     site, keys = mlp_site(sd1, 1), []
     for caption in CAPTIONS:
         with record(module_at(sd1, site)) as (inputs,):
             encode(sd1, [caption])
-        keys.append(inputs[0][0].double())
-    every = torch.cat(keys)
-    assert len(every) == len(CAPTIONS) * max_length(sd1)
+        keys.append(inputs[0][0, int(tokenize(sd1, [caption]).end[0]) + 1 :].double())
+    padding = torch.cat(keys)
     moment = second_moment(sd1, site, CORPUS, padding=True)
-    torch.testing.assert_close(moment, every.T @ every / len(every), rtol=1e-5, atol=1e-6)
+    torch.testing.assert_close(moment, padding.T @ padding / len(padding), rtol=1e-5, atol=1e-6)
 
 
 def test_cross_attention_reads_the_encoded_captions(sd1: Model) -> None:

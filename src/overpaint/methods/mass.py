@@ -24,10 +24,13 @@ from overpaint.models.model import Model
 from overpaint.models.moments import Corpus, second_moment
 from overpaint.models.sites import mlp_site
 from overpaint.models.suffix import refuse_last_layer
+from overpaint.models.tokens import tokenize
 from overpaint.models.weights import with_deltas
 from overpaint.types import Delta, Edit, Patch, Progress, Site
 
 __all__ = ["MassConfig", "mass"]
+
+SPARSE = 8
 
 
 def mass(
@@ -118,7 +121,9 @@ def _solve(model: Model, layer: int, here: Read, missing: Tensor, config: MassCo
         count = int(here.owner.max()) + 1
         keys = average(here.key, here.owner, here.weights, count)
         residuals = average(missing, here.owner, here.weights, count)
-    moment = _moment(model, site, corpus_of(model, config), config, padding=config.padding)
+    moment = _moment(model, site, corpus_of(model, config), config)
+    if config.padding:
+        moment = _with_padding(model, site, moment, config)
     covariance = linalg.blend(moment.to(keys), config.covariance_weight)
     if config.preserve:
         free = _free(model, site, keys, config)
@@ -143,6 +148,17 @@ def _free(model: Model, site: Site, keys: Tensor, config: MassConfig) -> Tensor:
             "room for an edit; preserve fewer prompts, or lower preserve_share"
         )
     return free
+
+
+def _with_padding(model: Model, site: Site, moment: Tensor, config: MassConfig) -> Tensor:
+    """The moment over all positions that the denoiser reads, from ``moment`` over real tokens.
+
+    Padding is much alike after every caption: one of ``SPARSE`` captions is enough to know it.
+    """
+    corpus = corpus_of(model, config)
+    some = Corpus(f"{corpus.name}, one of {SPARSE}", corpus.captions[::SPARSE])
+    share = 1 - tokenize(model, some.captions, config.component).mask.double().mean()
+    return torch.lerp(moment, _moment(model, site, some, config, padding=True), share)
 
 
 def _moment(

@@ -48,11 +48,10 @@ def second_moment(
     """``C = E[k kᵀ] [d_in, d_in]``, float64 on the CPU: uncentred moment of the inputs of ``site``.
 
     The mean runs over every real token of every caption, start and end tokens included, padding
-    left out (ReFACT, section 4.2; ROME, eq. 2); with ``padding`` over every position that the
-    model reads, and so that the denoiser sees. The result is kept in ``cache_dir`` (by default
-    :func:`default_cache_dir`) under the fingerprint of the model, the site and the corpus; a cache
-    that cannot be read or written is passed over. DataError when the corpus is empty, SiteError
-    when ``site`` reads no text.
+    left out (ReFACT, section 4.2; ROME, eq. 2); with ``padding`` over the padding alone. The result
+    is kept in ``cache_dir`` (by default :func:`default_cache_dir`) under the fingerprint of the
+    model, the site and the corpus; a cache that cannot be read or written is passed over. DataError
+    when the corpus is empty, SiteError when ``site`` reads no text.
     """
     if not corpus.captions:
         raise DataError(f"Corpus {corpus.name!r} has no captions; give at least one.")
@@ -70,7 +69,7 @@ def second_moment(
         count += len(keys)
         if progress:
             progress(min(done + batch, len(corpus.captions)), len(corpus.captions), "captions")
-    moment = total / count
+    moment = total / max(count, 1)
     _write(path, moment)
     return moment
 
@@ -93,9 +92,9 @@ class _Reached(Exception):
 
 @torch.no_grad()
 def _keys(model: Model, site: Site, captions: tuple[str, ...], padding: bool) -> torch.Tensor:
-    """Inputs of ``site`` at the real tokens (or all) of ``captions``, ``[n, d_in]`` float64."""
+    """Inputs of ``site`` at the tokens (or the padding) of ``captions``, ``[n, d_in]`` float64."""
     if site.component == model.family.denoiser:
-        mask = tokenize(model, captions).mask | padding
+        mask = tokenize(model, captions).mask ^ padding
         states = encode(model, captions)
         if states.shape[-1] != site.d_in:
             raise SiteError(f"{site.component}.{site.name} reads no text; choose to_k or to_v.")
@@ -112,7 +111,7 @@ def _keys(model: Model, site: Site, captions: tuple[str, ...], padding: bool) ->
         try:
             hidden_states(model, tokens, site.component)
         except _Reached:
-            return seen[0][tokens.mask | padding].double()
+            return seen[0][tokens.mask ^ padding].double()
     raise SiteError(f"{site.component}.{site.name} is not part of the forward pass of the text.")
 
 
