@@ -100,6 +100,7 @@ def main() -> None:
             {emotion: row["layers"] for emotion, row in table.items()},
             found.layers,
             {emotion: row["unedited"][0] for emotion, row in table.items()},
+            {emotion: row["oracle"][0] for emotion, row in table.items()},
         ),
         flags.plot,
     )

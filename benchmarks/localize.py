@@ -9,7 +9,8 @@ not painted again as long as the model, the judge and the settings are the same.
 
 ``strict``  the window found is the exhaustive winner.
 ``tolerant``  it is, or the winner is not better than chance allows: picture by picture, its lead
-    over the window found is on average within two standard errors of nothing.
+    over the window found is on average within two standard errors of nothing, or below 0.1 points
+    (where no window does anything, all pictures are alike and so is their error).
 ``anew``  it is, or painted from --fresh other seeds it is no worse than the exhaustive winner.
 ``itself``  for comparison: how often the exhaustive search agrees strictly with itself, when the
     winner on every second picture is looked for with the others.
@@ -46,6 +47,7 @@ from overpaint.toybox.cases import PromptPair
 from overpaint.toybox.cases import load as load_cases
 
 STORE = Path("bench/localize.jsonl")
+NEGLIGIBLE = 0.1  # points of CLIP-Score, out of 100
 
 
 @dataclass(frozen=True)
@@ -83,7 +85,7 @@ class Outcome:
         lead = self.scores[self.winner] - self.scores[self.best]
         if self.strict or len(lead) < 2:
             return self.strict
-        return bool(lead.mean() <= 2 * lead.std() / len(lead) ** 0.5)
+        return bool(lead.mean() <= max(NEGLIGIBLE, 2 * float(lead.std()) / len(lead) ** 0.5))
 
     @property
     def anew(self) -> bool:

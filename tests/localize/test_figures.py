@@ -10,7 +10,7 @@ import torch
 
 from overpaint.errors import DataError
 from overpaint.localize.curve import Point
-from overpaint.localize.figures import curve_plot, score_plot, strip
+from overpaint.localize.figures import WIDE, curve_plot, layer_plot, score_plot, strip
 from overpaint.localize.maps import heat_map
 from overpaint.localize.trace import Trace
 from overpaint.pictures import ACCENT
@@ -65,3 +65,14 @@ def test_plots_are_pictures_with_something_on_them() -> None:
         assert len(image.getcolors(1 << 20)) > 10  # type: ignore[arg-type]
     assert one.tobytes() != two.tobytes()
     assert len(curve_plot({"zorvan": curve}).getcolors(1 << 20)) > 10  # type: ignore[arg-type]
+
+
+def test_layer_plot_shows_every_line_and_both_ends() -> None:
+    ends = {"happy": 40.0, "sad": 45.0}
+    drawn = [
+        layer_plot(curves, (0, 2), ends, asked)
+        for curves in ({"happy": (50.0, 60.0)}, {"happy": (50.0, 60.0), "sad": (55.0, 52.0)})
+        for asked in ({"happy": 70.0, "sad": 70.0}, {"happy": 62.0, "sad": 70.0})
+    ]
+    assert {image.width for image in drawn} == {round(150 * WIDE)}
+    assert len({image.tobytes() for image in drawn}) == 4

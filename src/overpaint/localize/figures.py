@@ -92,21 +92,24 @@ def curve_plot(curves: Mapping[str, Sequence[Point]]) -> Image.Image:
 
 
 def layer_plot(
-    curves: Mapping[str, Sequence[float]], layers: Sequence[int], clean: Mapping[str, float]
+    curves: Mapping[str, Sequence[float]],
+    layers: Sequence[int],
+    clean: Mapping[str, float],
+    asked: Mapping[str, float],
 ) -> Image.Image:
     """CLIP-Score against the edited layer, one line for each name; ReFACT's figure 10.
 
-    ``clean`` is the unedited model's score, a dot left of the first layer. OutputError without
-    matplotlib.
+    Squares: the unedited model's score, left, and its score when it is ``asked`` for the target,
+    right. OutputError without matplotlib.
     """
     figure, axes = new_figure(WIDE, 3.2)
-    before = min(layers) - 1
+    places = range(len(layers) + 2)
     for number, (name, scores) in enumerate(curves.items()):
-        colour = f"C{number}"
-        axes.plot(layers, scores, "o-", color=colour, ms=4, label=name)
-        axes.plot([before, layers[0]], [clean[name], scores[0]], ":", color=colour, lw=0.8)
-        axes.plot(before, clean[name], "s", color=colour, ms=5, mfc="none")
-    axes.set_xticks([before, *layers], ["none", *map(str, layers)])
+        colour, every = f"C{number}", [clean[name], *scores, asked[name]]
+        axes.plot(places, every, ":", color=colour, lw=0.8)
+        axes.plot(places[1:-1], scores, "o-", color=colour, ms=4, label=name)
+        axes.plot([places[0], places[-1]], [every[0], every[-1]], "s", color=colour, ms=5, mfc="w")
+    axes.set_xticks(places, ["none", *map(str, layers), "asked"])
     axes.set_xlabel("edited layer of the text encoder")
     axes.set_ylabel("CLIP-Score with the target")
     _legend(axes)
