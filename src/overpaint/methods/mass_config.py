@@ -31,7 +31,7 @@ class MassConfig(ReFACTConfig):
 
     STRENGTH: ClassVar[tuple[str, ...]] = ()
 
-    lam: float = 30.0
+    lam: float = 100.0
     spread: int = 1
     each_context: bool = True
     mentions: int = 32
