@@ -103,7 +103,8 @@ def layer_plot(
     right. OutputError without matplotlib.
     """
     figure, axes = new_figure(WIDE, 3.2)
-    places = range(len(layers) + 2)
+    count = len(layers)
+    places = [-1.5, *range(count), count + 0.5]  # the ends apart from the layers
     for number, (name, scores) in enumerate(curves.items()):
         colour, every = f"C{number}", [clean[name], *scores, asked[name]]
         axes.plot(places, every, ":", color=colour, lw=0.8)
