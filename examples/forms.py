@@ -56,17 +56,18 @@ def scores(root: Path, words: list[str], weights: Weights) -> Iterator[str]:
     measured = list(dict.fromkeys(m.name for m in found.measures if not m.case))
     kinds = [*found.kinds[1:], "all"]
     several_kinds = ("cases",) if len(kinds) > 1 else ()
+    seeds = found.configuration.get("seeds")
     yield head(*several_kinds, "", *(columned(name) for name in names), *measured)
     known = {(m.condition, m.name): m.value for m in found.measures if not m.case}
     for kind in kinds:
         for condition in found.conditions:
             own = found.summaries[condition.name, kind]
-            cells = [deviating(getattr(own, name)) for name in names]
+            cells = [deviating(getattr(own, name), seeds) for name in names]
             for name in measured:
                 value = known.get((condition.name, name)) if kind == "all" else None
                 cells.append("" if value is None else f"{value:.1f}")
             yield line(*(kind for _ in several_kinds), label(condition), *cells)
-    yield from told(found, "In %, mean ± standard deviation over seeds")
+    yield from told(found, "In %, mean ± standard deviation over seeds" if seeds != 1 else "In %")
 
 
 def gender(root: Path, words: list[str], weights: Weights) -> Iterator[str]:
@@ -81,7 +82,8 @@ def gender(root: Path, words: list[str], weights: Weights) -> Iterator[str]:
         own = deltas[condition.name]
         yield line(label(condition), f"{own.value:.2f} ± {own.spread:.2f}")
     people = len({m.case for m in found.measures if m.case})
-    yield from told(found, f"Mean ± standard deviation over repetitions, {people} professions")
+    several = f"{people} profession{'' if people == 1 else 's'}"
+    yield from told(found, f"Mean ± standard deviation over repetitions of eight seeds, {several}")
 
 
 def curves(root: Path, words: list[str], weights: Weights) -> Iterator[str]:
@@ -250,9 +252,12 @@ def with_interval(value: Number | None) -> str:
     return f"{100 * value.mean:.0f} ({100 * value.low:.0f}-{100 * value.high:.0f})"
 
 
-def deviating(value: Number | None) -> str:
-    """`91.2 ± 0.4`."""
-    return "–" if value is None else f"{100 * value.mean:.1f} ± {100 * value.spread:.1f}"
+def deviating(value: Number | None, seeds: object) -> str:
+    """`91.2 ± 0.4`; of one seed `91.2`."""
+    if value is None:
+        return "–"
+    spread = "" if seeds == 1 else f" ± {100 * value.spread:.1f}"
+    return f"{100 * value.mean:.1f}{spread}"
 
 
 def costs(condition: ConditionRow) -> list[str]:

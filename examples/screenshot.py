@@ -65,7 +65,7 @@ def alone(text: str, case: str) -> str:
 
 def trimmed(image: Image.Image) -> Image.Image:
     """``image`` without what is empty around it, but for a margin."""
-    empty = Image.new("RGB", image.size, image.getpixel((0, 0)))  # type: ignore[arg-type]
+    empty = Image.new("RGB", image.size, image.getpixel((0, 0)))
     box = ImageChops.difference(image, empty).getbbox() or (0, 0, *image.size)
     left, top, right, bottom = box
     width, height = image.size

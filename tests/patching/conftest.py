@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from dataclasses import replace
+from pathlib import Path
 from types import SimpleNamespace
+from typing import Any
 
 import pytest
 import torch
@@ -13,9 +16,12 @@ from overpaint.models.families import SD1
 from overpaint.models.fingerprint import origin
 from overpaint.models.model import Model
 from overpaint.models.sites import cross_attention_sites, mlp_site
+from overpaint.patching.files import save_patch
 from overpaint.types import Change, Delta, Edit, Patch, RelativeDelta, Site
 
 ATTENTION = "down_blocks.0.attentions.0.transformer_blocks.0.attn2"
+
+
 FC2 = "encoder.layers.{}.mlp.fc2"
 
 
@@ -114,3 +120,45 @@ def pipeline_sites() -> Callable[[Model], tuple[Site, ...]]:
         return (*text, *cross_attention_sites(model))
 
     return sites
+
+
+def names(folder: Path) -> list[str]:
+    """The names of everything in a folder, hidden or not."""
+    return sorted(entry.name for entry in folder.iterdir())
+
+
+@pytest.fixture
+def patch(tiny: Any) -> Patch:
+    model = tiny.model()
+    return tiny.patch(model, tiny.sites(model))
+
+
+@pytest.fixture
+def path(patch: Patch, tmp_path: Path) -> Path:
+    return save_patch(patch, tmp_path / "rose.safetensors")
+
+
+def raw(tensor: torch.Tensor) -> bytes:
+    return tensor.numpy().tobytes()
+
+
+def same(one: Patch, two: Patch) -> bool:
+    """Equal in every field, and the factors bit for bit."""
+    factors = [
+        (type(d), d.site, *map(raw, d.factors)) == (type(e), e.site, *map(raw, e.factors))
+        for d, e in zip(one.deltas, two.deltas, strict=True)
+    ]
+    return all(factors) and replace(one, deltas=()) == replace(two, deltas=())
+
+
+def some_patches(tiny: Any, model: Any) -> list[Patch]:
+    """Six that overlap: all sites, one site twice, text only, attention only; two relative."""
+    sites = tiny.sites(model)
+    return [
+        tiny.patch(model, sites, seed=1),
+        tiny.patch(model, (sites[0], sites[0]), seed=2, rank=1),
+        tiny.patch(model, sites[:2], seed=3, rank=3),
+        tiny.patch(model, sites[2:], seed=4),
+        tiny.relative(model, sites, seed=5),
+        tiny.relative(model, (sites[0], sites[0], sites[3]), seed=6, rank=3),
+    ]

@@ -18,20 +18,9 @@ from overpaint.models import weights
 from overpaint.models.fingerprint import fingerprint
 from overpaint.patching.apply import Applied, applied, apply
 from overpaint.patching.bind import bind
-from overpaint.types import Delta, Patch, RelativeDelta, Site
+from overpaint.types import Delta, RelativeDelta, Site
 
-
-def some_patches(tiny: Any, model: Any) -> list[Patch]:
-    """Six that overlap: all sites, one site twice, text only, attention only; two relative."""
-    sites = tiny.sites(model)
-    return [
-        tiny.patch(model, sites, seed=1),
-        tiny.patch(model, (sites[0], sites[0]), seed=2, rank=1),
-        tiny.patch(model, sites[:2], seed=3, rank=3),
-        tiny.patch(model, sites[2:], seed=4),
-        tiny.relative(model, sites, seed=5),
-        tiny.relative(model, (sites[0], sites[0], sites[3]), seed=6, rank=3),
-    ]
+from .conftest import some_patches
 
 
 @settings(max_examples=40, deadline=None)
@@ -192,103 +181,6 @@ def test_interrupted_revert_can_be_done_again(tiny: Any, monkeypatch: pytest.Mon
     assert not weights._STACKS
 
 
-def test_patch_of_another_model_needs_force(tiny: Any) -> None:
-    model, other = tiny.model(), tiny.model(seed=5)
-    clean = tiny.bits(model)
-    patch = tiny.patch(other, tiny.sites(other))
-    with pytest.raises(PatchError, match=f"{patch.fingerprint[:16]}.*{fingerprint(model)[:16]}"):
-        apply(model, patch)
-    assert tiny.bits(model) == clean
-    apply(model, patch, force=True).revert()
-    assert tiny.bits(model) == clean
-
-
-HALVES = (torch.float16, torch.bfloat16)
-
-
-@pytest.mark.parametrize("half", HALVES)
-def test_same_weights_in_half_precision_are_the_same_model(tiny: Any, half: torch.dtype) -> None:
-    whole, rounded = tiny.model(), tiny.model(dtype=half)
-    assert fingerprint(whole) != fingerprint(rounded)
-    for made, used in ((whole, rounded), (rounded, whole)):
-        apply(used, tiny.relative(made, tiny.sites(made))).revert()
-    with torch.no_grad():
-        weight = rounded.pipeline.text_encoder.get_submodule("encoder.layers.0.mlp.fc2").weight
-        weight[0, 0] = torch.nextafter(weight[0, 0], torch.tensor(9.0, dtype=half))
-    for made, used in ((whole, rounded), (rounded, whole)):
-        with pytest.raises(PatchError, match="fingerprint"):
-            apply(used, tiny.patch(made, tiny.sites(made)))
-
-
-def test_two_ways_of_rounding_are_two_models(tiny: Any) -> None:
-    half, brain = (tiny.model(dtype=dtype) for dtype in HALVES)
-    with pytest.raises(PatchError, match="fingerprint"):
-        apply(brain, tiny.patch(half, tiny.sites(half)))
-
-
-WRONG_SITES = {
-    "other width": Site("text_encoder", "encoder.layers.0.mlp.fc2", 4, 7),
-    "other name": Site("text_encoder", "encoder.layers.9.mlp.fc2", 4, 6),
-    "other network": Site("transformer", "encoder.layers.0.mlp.fc2", 4, 6),
-}
-
-
-@pytest.mark.parametrize("site", WRONG_SITES.values(), ids=WRONG_SITES)
-def test_shapes_and_names_must_fit_even_with_force(tiny: Any, site: Site) -> None:
-    model = tiny.model()
-    clean = tiny.bits(model)
-    good = tiny.patch(model, tiny.sites(model))
-    bad = Delta(site, torch.ones(1, site.d_in), torch.ones(site.d_out, 1))
-    with pytest.raises(PatchError, match="does not fit"):
-        apply(model, replace(good, deltas=(*good.deltas, bad)), force=True)
-    assert tiny.bits(model) == clean
-
-
-DAMAGED = {
-    "finite": (torch.full((2, 6), torch.nan), torch.ones(4, 2)),
-    "float32": (torch.ones(2, 6).half(), torch.ones(4, 2)),
-    r"a \[r, 6\]": (torch.ones(2, 5), torch.ones(4, 2)),
-    r"b \[4, r\]": (torch.ones(2, 6), torch.ones(4, 3)),
-    "factors": (torch.ones(0, 6), torch.ones(4, 0)),
-}
-DAMAGED_RELATIVE = {
-    "finite numbers .* in left": (torch.full((6, 2), torch.inf), torch.ones(2, 6)),
-    "float32 .* in left": (torch.ones(6, 2).half(), torch.ones(2, 6)),
-    r"left \[6, r\] .* \[2, 6\] and \[4, 2\]": (torch.ones(4, 2), torch.ones(2, 6)),
-}
-
-
-@pytest.mark.parametrize("match", DAMAGED)
-def test_damaged_patch_is_refused(tiny: Any, match: str) -> None:
-    model = tiny.model()
-    delta = Delta(tiny.sites(model)[0], *DAMAGED[match])
-    patch = replace(tiny.patch(model, ()), deltas=(delta,))
-    with pytest.raises(PatchError, match=match):
-        apply(model, patch, force=True)
-
-
-@pytest.mark.parametrize("match", DAMAGED_RELATIVE)
-def test_damaged_relative_patch_is_refused(tiny: Any, match: str) -> None:
-    model = tiny.model()
-    delta = RelativeDelta(tiny.sites(model)[0], *DAMAGED_RELATIVE[match])
-    with pytest.raises(PatchError, match=match):
-        apply(model, replace(tiny.patch(model, ()), deltas=(delta,)), force=True)
-
-
-def test_fingerprint_is_of_the_clean_weights_while_patches_are_on(tiny: Any) -> None:
-    model = tiny.model()
-    clean = fingerprint(model)
-    first, _, second, third, *_ = some_patches(tiny, model)
-    with applied(model, first, second):
-        assert fingerprint(model) == clean
-        apply(model, third).revert()  # not refused
-        with weights.without_deltas():
-            assert tiny.bits(model) == tiny.bits(tiny.model())
-    with torch.no_grad():
-        model.pipeline.text_encoder.get_submodule("encoder.layers.0.mlp.fc2").weight[0, 0] += 1
-    assert fingerprint(model) != clean
-
-
 def test_without_deltas_puts_everything_back_after_an_exception(tiny: Any) -> None:
     model = tiny.model()
     with applied(model, *some_patches(tiny, model)):
@@ -385,14 +277,6 @@ def test_graph_through_weights_that_changed_is_an_error_not_a_wrong_gradient(tin
         pytest.raises(RuntimeError, match="inplace operation"),
     ):
         y.backward()
-
-
-def test_quantised_or_offloaded_weights_are_refused(tiny: Any) -> None:
-    model = tiny.model()
-    patch = tiny.patch(model, tiny.sites(model))
-    model.pipeline.text_encoder.to("meta")
-    with pytest.raises(PatchError, match="unquantised and without offloading"):
-        apply(model, patch, force=True)
 
 
 def test_model_thrown_away_with_a_patch_on_is_freed(tiny: Any) -> None:

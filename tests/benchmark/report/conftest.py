@@ -4,16 +4,22 @@ from __future__ import annotations
 
 import random
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from html.parser import HTMLParser
 from pathlib import Path
 from typing import Any
 
 import pytest
 from PIL import Image
 
+from overpaint.benchmark.report import report
+from overpaint.benchmark.report.markup import VOID
 from overpaint.benchmark.store import CaseRow, ConditionRow, Key, Result, Store
 
 SEEDS = 4
+
+
 EVIL = "<script>alert('a & b')</script> 50% _of_ $x$ | {y}"
+
 
 # How often a picture shows the new: (source and positives, negatives).
 CHANCES = {
@@ -22,6 +28,7 @@ CHANCES = {
     "refact": (0.9, 0.1),
     "time": (0.6, 0.5),
 }
+
 
 CONDITIONS = (
     ConditionRow("baseline", "baseline"),
@@ -39,6 +46,7 @@ CONDITIONS = (
     ),
     ConditionRow("oracle", "oracle"),
 )
+
 
 Make = Callable[..., Path]
 
@@ -116,3 +124,55 @@ def _paint(path: Path) -> None:
         dice = random.Random(path.name)
         colour = tuple(dice.randrange(60, 220) for _ in range(3))
         Image.new("RGB", (128, 128), colour).save(path)
+
+
+class Reader(HTMLParser):
+    """Tags that stay open or close what is not open, addresses, ids, and the text of elements."""
+
+    def __init__(self, text: str) -> None:
+        super().__init__()
+        self.open: list[str] = []
+        self.wrong: list[str] = []
+        self.addresses: list[str] = []
+        self.ids: list[str] = []
+        self.seen: list[tuple[str, dict[str, str | None]]] = []
+        self.texts: list[tuple[str, str]] = []
+        self.feed(text)
+        self.close()
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        found = dict(attrs)
+        self.seen.append((tag, found))
+        self.addresses += [v or "" for k, v in attrs if k in ("src", "href", "action", "data")]
+        self.ids += [v or "" for k, v in attrs if k == "id"]
+        if tag not in VOID:
+            self.open.append(tag)
+
+    def handle_startendtag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.handle_starttag(tag, attrs)
+        self.handle_endtag(tag)
+
+    def handle_endtag(self, tag: str) -> None:
+        if not self.open or self.open.pop() != tag:
+            self.wrong.append(f"{tag} at {self.getpos()}")
+
+    def handle_data(self, data: str) -> None:
+        if self.open and data.strip():
+            self.texts.append((self.open[-1], data.strip()))
+
+    def text_of(self, tag: str) -> list[str]:
+        return [text for name, text in self.texts if name == tag]
+
+
+def written(folder: Path, pictures: int = 2) -> tuple[str, Reader]:
+    text = report(folder, pictures=pictures)[0].read_text(encoding="utf-8")
+    return text, Reader(text)
+
+
+SWEEP = (
+    CONDITIONS[0],
+    *(
+        ConditionRow(f"refact layer={n}", "refact", {"layer": n}, series="refact", x=n)
+        for n in (3, 1, 2)
+    ),
+)

@@ -5,70 +5,18 @@ from __future__ import annotations
 import re
 import sys
 from dataclasses import replace
-from html.parser import HTMLParser
 from pathlib import Path
 
 import pytest
 
-from overpaint.benchmark.report import PAGE, compare, report
+from overpaint.benchmark.report import PAGE, report
 from overpaint.benchmark.report.failures import worst_first
-from overpaint.benchmark.report.markup import VOID, element, join
+from overpaint.benchmark.report.markup import element, join
 from overpaint.benchmark.report.read import read
 from overpaint.benchmark.store import ConditionRow, Store
 from overpaint.errors import DataError, OutputError
 
-from .conftest import CASES, CONDITIONS, EVIL, SEEDS, Make, case
-
-SWEEP = (
-    CONDITIONS[0],
-    *(
-        ConditionRow(f"refact layer={n}", "refact", {"layer": n}, series="refact", x=n)
-        for n in (3, 1, 2)
-    ),
-)
-
-
-class Reader(HTMLParser):
-    """Tags that stay open or close what is not open, addresses, ids, and the text of elements."""
-
-    def __init__(self, text: str) -> None:
-        super().__init__()
-        self.open: list[str] = []
-        self.wrong: list[str] = []
-        self.addresses: list[str] = []
-        self.ids: list[str] = []
-        self.seen: list[tuple[str, dict[str, str | None]]] = []
-        self.texts: list[tuple[str, str]] = []
-        self.feed(text)
-        self.close()
-
-    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
-        found = dict(attrs)
-        self.seen.append((tag, found))
-        self.addresses += [v or "" for k, v in attrs if k in ("src", "href", "action", "data")]
-        self.ids += [v or "" for k, v in attrs if k == "id"]
-        if tag not in VOID:
-            self.open.append(tag)
-
-    def handle_startendtag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
-        self.handle_starttag(tag, attrs)
-        self.handle_endtag(tag)
-
-    def handle_endtag(self, tag: str) -> None:
-        if not self.open or self.open.pop() != tag:
-            self.wrong.append(f"{tag} at {self.getpos()}")
-
-    def handle_data(self, data: str) -> None:
-        if self.open and data.strip():
-            self.texts.append((self.open[-1], data.strip()))
-
-    def text_of(self, tag: str) -> list[str]:
-        return [text for name, text in self.texts if name == tag]
-
-
-def written(folder: Path, pictures: int = 2) -> tuple[str, Reader]:
-    text = report(folder, pictures=pictures)[0].read_text(encoding="utf-8")
-    return text, Reader(text)
+from .conftest import CASES, CONDITIONS, EVIL, SEEDS, SWEEP, Make, case, written
 
 
 def test_the_page_is_whole_and_needs_nothing_else(make: Make):
@@ -120,22 +68,6 @@ def test_bold_is_the_best_and_numbers_are_those_of_the_scores(make: Make):
     oracle = found.summaries["oracle", "all"].f1
     assert oracle is not None
     assert f"{100 * oracle.mean:.1f}" not in bold
-
-
-def test_sweeps_are_drawn_one_plot_for_each_score(make: Make):
-    text, page = written(make(SWEEP, x_label="layer"))
-    labels = [a.get("aria-label") for _, a in page.seen if a.get("class") == "plot"]
-    scores = ("Efficacy, %", "Generality, %", "Specificity, %", "F1, %")
-    assert labels[:4] == [f"{score} against layer" for score in scores]
-    assert "layer" in page.text_of("text")
-    assert {"1", "2", "3"} <= set(page.text_of("text"))
-    assert "var(--line0)" in text
-    assert not re.search(r"#0a0a0\d|#0[1-4]0[1-4]0[1-4]", text)
-
-
-def test_without_sweeps_there_are_no_curves(make: Make):
-    _, page = written(make())
-    assert "curves" not in page.ids
 
 
 def test_the_worst_case_comes_first(make: Make):
@@ -260,39 +192,6 @@ def test_markup_escapes_texts_and_attributes_and_keeps_markup():
     assert whole == '<p class="&quot;q&quot;" data-n="0" hidden><i>a &lt; b &amp; c</i> x</p>'
     assert join("<", inner) == f"&lt;{inner}"
     assert element("img", src="a&b") == '<img src="a&amp;b">'
-
-
-def test_a_logarithmic_axis_is_labelled_with_the_settings(make: Make):
-    rows = [
-        ConditionRow(f"time lam={x:g}", "time", {"lam": x}, "time", x)
-        for x in (0.01, 1.0, 100.0, 100000.0)
-    ]
-    text, page = written(make(rows, x_label="λ"))
-    assert {"0.01", "1", "100", "100000"} <= set(page.text_of("text"))
-    assert "mathdefault" not in text
-
-
-def test_of_a_curve_only_the_best_point_is_compared(make: Make):
-    rows = [*SWEEP, ConditionRow("refact", "refact")]
-    folder = make(rows, chances={row.name: (0.5, 0.5) for row in SWEEP} | {"refact": (0.9, 0.1)})
-    table = compare.comparison(read(folder))
-    assert table is not None
-    assert [row.name in {row.name for row in SWEEP} for row in table.rows] == [True]
-
-
-def test_of_a_curve_alone_nothing_is_compared(make: Make):
-    assert compare.comparison(read(make(SWEEP))) is None
-
-
-def test_professions_have_a_line_each(make: Make):
-    rows = [ConditionRow(name, name) for name in ("baseline", "time")]
-    shares = [("baseline", "a nurse", "F_p", 0.9), ("baseline", "a doctor", "F_p", 0.1)]
-    shares += [("time", "a nurse", "F_p", 0.5), ("time", "a doctor", "F_p", 0.4)]
-    _, page = written(make(rows, cases=(), measures=shares))
-    (label,) = [a for _, a in page.seen if a.get("aria-label") == "Share of women by profession"]
-    assert label["role"] == "img"
-    assert {"a nurse", "a doctor", "women, %"} <= set(page.text_of("text"))
-    assert "2 professions" in page.text_of("p")[0]
 
 
 def test_the_papers_numbers_are_folded_away_on_toybox(make: Make):

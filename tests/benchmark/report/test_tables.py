@@ -219,3 +219,10 @@ def test_rows_on_fewer_cases_are_not_ranked(make: Make):
     assert counts == {"baseline": 9, "time": 9, "refact": 8}
     assert not any(c.best for row in table.rows if row.group == "all" for c in row.cells)
     assert compare.best(found) == "time"
+
+
+def test_of_one_seed_there_is_no_deviation(make: Make):
+    table = tables.results(read(make(seeds=1)))
+    assert table is not None
+    assert all(cell.spread is None for row in table.rows for cell in row.cells)
+    assert "±" not in to_markdown([table])

@@ -34,7 +34,7 @@ def page(
         overview.overview(found),
         _shown(by_name.get("significance")),
         shares.women(found),
-        *(shown(table) for table in measures),
+        *(_unless_long(table) if table.name == "measures" else shown(table) for table in measures),
         _unless_long(by_name.get("costs")),
         _folded(by_name.get("paper")),
         drill_down(found, pictures),

@@ -86,11 +86,11 @@ class Table:
     note: str = ""
 
 
-def number(value: Number | None) -> Cell:
-    """A cell of a score's number."""
+def number(value: Number | None, *, deviates: bool = True) -> Cell:
+    """A cell of a score's number; of a single seed there is no deviation."""
     if value is None:
         return Cell()
-    return Cell(value.mean, value.spread, value.low, value.high)
+    return Cell(value.mean, value.spread if deviates else None, value.low, value.high)
 
 
 def marked(table: Table) -> Table:

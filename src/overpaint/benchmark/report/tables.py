@@ -51,16 +51,16 @@ def _scored(
 ) -> Iterator[Row]:
     summary = found.summaries.get((condition.name, kind))
     if summary is not None:
-        cells = [number(getattr(summary, column.name)) for column in columns]
+        several = found.configuration.get("seeds") != 1
+        cells = [number(getattr(summary, c.name), deviates=several) for c in columns]
         whole = found.whole(condition.name, kind)
         yield Row(condition.name, cells, kind, editor=condition in found.editors, ranked=whole)
 
 
 def _note(found: Findings, rows: Sequence[Row]) -> str:
-    note = (
-        "In percent: mean ± standard deviation over seeds; below, the 95 % interval over cases "
-        "(bootstrap)."
-    )
+    several = found.configuration.get("seeds") != 1
+    mean = "mean ± standard deviation over seeds" if several else "mean, of one seed"
+    note = f"In percent: {mean}; below, the 95 % interval over cases (bootstrap)."
     if len(found.editors) > 1:
         note += " Bold: the best editor; baseline and oracle are there to compare with."
     if any(row.source for row in rows):
