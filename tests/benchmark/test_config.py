@@ -132,6 +132,7 @@ def test_a_strength_replaces_the_chosen_one_under_its_own_name():
     uce, locoedit, refact = (state.steps[0].config for state in plan.states)
     assert (uce.lam, uce.onward) == (None, False)
     assert (locoedit.lam_k, locoedit.lam_v) == (None, None)
+    assert locoedit.layers == (1, 2, 3, 11, 12, 13)
     assert (refact.scale, refact.layer) == (None, 7)
 
 

@@ -20,18 +20,19 @@ TOYBOX: Mapping[str, Settings] = {
     # Of one edit it takes more to reach far, of many together more not to disturb the rest.
     "mass": {"layer": 5, "scale": 1.5},
     "finetune": {"layer": 7},
-    # The UNet reads artists at their name, all else mostly behind it (docs/methods/locoedit.md).
+    # The UNet reads most subjects behind their last word (docs/methods/locoedit.md).
     "uce": {"lam": 300, "onward": True, "styles.lam": 100, "styles.onward": False},
     "locoedit": {
         # Where LocoGen finds styles, and objects and facts: edits as well as all sixteen.
         "layers": [1, 2, 3, 9, 10, 11, 12, 13],
         "styles.layers": [1, 2, 3, 11, 12, 13],
-        "lam_k": 10,
-        "lam_v": 10,
+        "templates": ["{}", "a photo of {}", "a painting of {}", "a picture of {}"],
+        "lam_k": 100,
+        "lam_v": 100,
         "onward": True,
+        "styles.templates": ["{}"],
         "styles.lam_k": 1,
         "styles.lam_v": 1,
-        "styles.onward": False,
     },
     "time": {**_TIME, **_APART},
     # Small steps forget less than the paper's (docs/methods/finetune.md), and few of them do.
