@@ -30,9 +30,8 @@ TOYBOX: Mapping[str, Settings] = {
         "lam_k": 100,
         "lam_v": 100,
         "onward": True,
-        "styles.templates": ["{}"],
-        "styles.lam_k": 1,
-        "styles.lam_v": 1,
+        "styles.lam_k": 30,
+        "styles.lam_v": 30,
     },
     "time": {**_TIME, **_APART},
     # Small steps forget less than the paper's (docs/methods/finetune.md), and few of them do.
