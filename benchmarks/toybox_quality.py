@@ -4,7 +4,8 @@
     python benchmarks/toybox_quality.py --only judge speed      # a minute
     python benchmarks/toybox_quality.py --limit 5 --seeds 2     # a rough look
 
-Goes on where it was stopped: every picture's scores are kept in the --run folder.
+Goes on where it was stopped: every picture's scores are kept in the --run folder. Pictures that
+``make bench`` has painted, with the same number of steps, are found in --share and not painted anew.
 """
 
 from __future__ import annotations
@@ -122,7 +123,14 @@ def edit_lines(room: Studio, flags: argparse.Namespace) -> list[Line]:
     )
     with bar("cases") as progress:
         folder = flags.run / f"edits-{flags.split}"
-        done = run(config, folder, model=room.model, judge=room.judge, progress=progress)
+        done = run(
+            config,
+            folder,
+            model=room.model,
+            judge=room.judge,
+            progress=progress,
+            share=flags.share,
+        )
     with done.store() as store:
         found = summaries(store)
     lines = []
@@ -231,6 +239,7 @@ def main() -> None:
     parser.add_argument("--threads", type=int, default=2, help="while speed is measured")
     parser.add_argument("--steps", type=int, help="of the sampler")
     parser.add_argument("--run", type=Path, default=Path("bench/quality"), metavar="FOLDER")
+    parser.add_argument("--share", type=Path, default=Path("bench/shared"), metavar="FOLDER")
     parser.add_argument("--sheets", type=Path, default=Path("bench/sheets"), metavar="FOLDER")
     parser.add_argument("--json", type=Path, metavar="FILE", help="write the numbers too")
     flags = parser.parse_args()
