@@ -5,7 +5,7 @@
     python benchmarks/toybox_quality.py --limit 5 --seeds 2     # a rough look
 
 Goes on where it was stopped: every picture's scores are kept in the --run folder. Pictures that
-``make bench`` has painted, with the same number of steps, are found in --share and not painted anew.
+``make bench`` painted, with the same number of steps, are found in --share and not painted anew.
 """
 
 from __future__ import annotations
