@@ -28,15 +28,14 @@ class FastConfig:
     ``candidates``  how many windows of each m, those that change most, are sketched.
     ``trial``       on how many seeds.
     ``steps``       steps of such a sketch.
-    ``finalists``   how many of them, the best, are sketched again on all seeds.
-    ``finer``       steps of these sketches.
+    ``steps``       steps of a sketch; with three the order is often another than in full.
+    ``finalists``   how many of them, the best, are sketched on the other seeds too.
     """
 
     candidates: int = 5
     trial: int = 1
-    steps: int = 3
+    steps: int = 5
     finalists: int = 2
-    finer: int = 5
 
     def __post_init__(self) -> None:
         """EditError for a setting out of its range."""
@@ -98,24 +97,30 @@ def choose(
 ) -> Choice:
     """The best of ``windows``, by the mean score over all prompts, none of them painted in full."""
     seeds = painter.config.seeds
+    trial, rest = seeds[: fast.trial], seeds[fast.trial :]
 
-    def sketched(some: Sequence[int], seeds: Sequence[int], steps: int, what: str) -> list[float]:
+    def sketched(some: Sequence[int], seeds: Sequence[int], what: str) -> list[float]:
         chosen = [windows[j] for j in some]
-        pictures = painter.pictures(chosen, seeds, what, progress, steps=steps, snug=True)
+        pictures = painter.pictures(chosen, seeds, what, progress, steps=fast.steps, snug=True)
         return painter.scores(pictures).mean((1, 2)).tolist()
 
     changes = changes_of(painter, windows, progress)
     ranked = sorted(range(len(windows)), key=lambda j: -changes[j])
     candidates, idle = ranked[: fast.candidates], ranked[fast.candidates :][-1:]
     tried = [*candidates, *idle]  # the last one stands for all that are left out
-    first = sketched(tried, seeds[: fast.trial], fast.steps, "sketching")
+    first = sketched(tried, trial, "sketching")
     expected = [first[tried.index(j) if j in tried else -1] for j in range(len(windows))]
     finalists = sorted(tried, key=lambda j: -painter.rule.sign * expected[j])[: fast.finalists]
     best = finalists[0]
-    if len(finalists) > 1:
-        again = sketched(finalists, seeds, fast.finer, "sketching the best")
+    if len(finalists) > 1 and rest:
+        more = sketched(finalists, rest, "sketching the best")
+        share = len(rest) / len(seeds)
+        again = [
+            expected[j] + share * (new - expected[j])
+            for j, new in zip(finalists, more, strict=True)
+        ]
         best = finalists[winner(painter.rule, again)]
-        # Finer sketches have another level: bring the others to it.
+        # Other seeds have another level: bring the rest to it.
         shift = sum(again) / len(again) - sum(expected[j] for j in finalists) / len(finalists)
         known = dict(zip(finalists, again, strict=True))
         expected = [known.get(j, each + shift) for j, each in enumerate(expected)]
