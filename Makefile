@@ -66,10 +66,9 @@ docs: .venv/installed-docs
 # Two runs at a time, with half of the cores each; pictures that both want are painted by one.
 # Each goes on where it was stopped. `overpaint report bench/NAME` shows one that is not finished.
 STEPS ?= 10
-SEEDS ?= 6
+SEEDS ?= 4
 BENCH = $(BIN)/overpaint bench --model toybox --steps $(STEPS) --share bench/shared
 HALF := $(shell echo $$(( ($(OMP_NUM_THREADS) + 1) / 2 )))
-SINGLE := baseline,oracle,rewrite,refact,time,uce,locoedit,diffquickfix,finetune
 TABLES := refact-table1 time-table2 time-table3-gender time-table4-ablation methods mass
 bench: .venv/installed-test
 	@echo "two runs at a time; each says what it found when it is done"
@@ -82,9 +81,9 @@ bench-one:
 	$(BENCH) --preset mass --seeds 1 -o bench/mass
 
 bench-other:
-	$(BENCH) --preset time-table3-gender --seeds 16 --set uce.steps=10 -o bench/time-table3-gender
-	$(BENCH) --preset time-table4-ablation --seeds 2 -o bench/time-table4-ablation
-	$(BENCH) --preset methods --methods $(SINGLE) --seeds 1 -o bench/methods
+	$(BENCH) --preset time-table3-gender --seeds 8 --methods baseline,oracle,time,time-multi -o bench/time-table3-gender
+	$(BENCH) --preset time-table4-ablation --seeds 1 -o bench/time-table4-ablation
+	$(BENCH) --preset methods --seeds 1 -o bench/methods
 
 # The same in the small: does every table come out at the other end?
 bench-smoke: SMOKE = $(BIN)/overpaint bench --model toybox --limit 1 --share bench/smoke/shared
@@ -99,7 +98,7 @@ bench-smoke: .venv/installed-test
 # What the documentation quotes beside: how good the embedded model is, how fast everything.
 MEASURE := $(BIN)/python benchmarks
 measure: .venv/installed-test
-	$(MEASURE)/toybox_quality.py --seeds 2 --steps 10 --json bench/toybox_quality.json
+	$(MEASURE)/toybox_quality.py --seeds 4 --steps 10 --json bench/toybox_quality.json
 	$(MEASURE)/recall.py --json bench/recall.json
 	$(MEASURE)/throughput.py --json bench/throughput.json
 	$(MEASURE)/speed_edit.py --json bench/speed_edit.json
