@@ -44,7 +44,7 @@ def methods(root: Path, words: list[str], weights: Weights) -> Iterator[str]:
         yield line(label(condition), *cells, with_interval(whole.f1), *costs(condition))
     yield from told(
         found,
-        "In a kind of cases: " + " / ".join(COLUMNS[n].label.lower() for n in names) + ", in %. "
+        "In a kind of cases: " + " / ".join(COLUMNS[n].label for n in names) + ", in %. "
         "Then seconds of an edit, size of its patch, share of the model's weights it touches",
     )
 

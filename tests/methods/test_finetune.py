@@ -172,7 +172,7 @@ def test_training_the_encoder_brings_the_loss_down(toybox: Model) -> None:
     patch = finetune_text(toybox, [ROSE], config)
     losses = patch.info["losses"]
     assert isinstance(losses, list)
-    assert losses[-1] < 0.5 * losses[0]
+    assert losses[-1] < 0.6 * losses[0]
     c, c_star = encode(toybox, ["a rose", "a blue rose"])
     partners = align(toybox, "a rose", "a blue rose")
     with with_deltas(toybox, patch.deltas):
