@@ -21,7 +21,7 @@ from PIL import Image
 
 ROOT = Path(__file__).parents[1]
 IMAGES = "docs/images/"
-LIMIT = 150_000  # bytes a figure may have
+LIMIT = 400_000  # bytes a figure should not exceed
 
 
 def main(words: list[str]) -> int:
@@ -80,7 +80,7 @@ def run(command: str) -> bool:
 def shrunk(figure: Path) -> int:
     """Size in bytes of a picture, with fewer colours if it was too large."""
     colours = 256
-    while figure.exists() and figure.stat().st_size > LIMIT and colours >= 16:
+    while figure.exists() and figure.stat().st_size > LIMIT and colours >= 128:  # fewer show
         with Image.open(figure) as image:
             small = image.convert("RGB").quantize(colours, dither=Image.Dither.NONE)
         small.save(figure, optimize=True)
