@@ -80,10 +80,11 @@ def gender(root: Path, words: list[str], weights: Weights) -> Iterator[str]:
     yield head("", "Δ")
     for condition in sorted(found.conditions, key=lambda c: -deltas[c.name].value):
         own = deltas[condition.name]
-        yield line(label(condition), f"{own.value:.2f} ± {own.spread:.2f}")
+        spread = f" ± {own.spread:.2f}" if own.spread else ""
+        yield line(label(condition), f"{own.value:.2f}{spread}")
     people = len({m.case for m in found.measures if m.case})
     several = f"{people} profession{'' if people == 1 else 's'}"
-    yield from told(found, f"Mean ± standard deviation over repetitions of eight seeds, {several}")
+    yield from told(found, f"Of {several}; ± deviation over repetitions, where there are some")
 
 
 def curves(root: Path, words: list[str], weights: Weights) -> Iterator[str]:
