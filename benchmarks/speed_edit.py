@@ -32,6 +32,7 @@ from common import keep
 from torch import Tensor
 
 from overpaint.methods.refact import ReFACTConfig
+from overpaint.methods.refact_config import weighed
 from overpaint.methods.refact_contexts import Contexts, gather
 from overpaint.methods.refact_objective import Objective
 from overpaint.methods.time_edit import TIMEConfig, deltas, rows
@@ -108,7 +109,7 @@ class FullPass:
     """Stands in for the suffix: the same features by full forward passes over all contexts."""
 
     def __init__(self, model: Model, contexts: Contexts, config: ReFACTConfig, padded: bool):
-        prompts = [t.replace("{}", EDIT.source) for t in config.templates]
+        prompts = [t.replace("{}", EDIT.source) for t in weighed(config)]
         places = [last_subject_token(model, p, EDIT.source) for p in prompts]
         tokens = tokenize(model, prompts)
         self.tokens = tokens if padded else tokens.trimmed()
