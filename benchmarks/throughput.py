@@ -31,7 +31,7 @@ from overpaint.benchmark.presets import preset
 from overpaint.benchmark.run import plan_of
 from overpaint.benchmark.store import Store
 from overpaint.benchmark.studio import Gallery, Studio, studio
-from overpaint.models.clip import load_clip, see, text_features
+from overpaint.models.clip import image_features, load_clip, text_features
 from overpaint.models.load import load
 from overpaint.models.sampling import scheduler_of
 from overpaint.models.weights import with_deltas
@@ -63,7 +63,8 @@ def loop(room: Studio, asks: list[Ask], made: Patches, count: int) -> float:
                     output_type="pt",
                 ).images
                 texts = text_features(room.judge, [ask.new, ask.old])
-                (see(room.judge, picture) @ texts.T).tolist()
+                pixels = picture.mul(255).round().to(torch.uint8)
+                (image_features(room.judge, pixels) @ texts.T).tolist()
     return (time.perf_counter() - began) / count
 
 
