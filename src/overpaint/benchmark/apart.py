@@ -7,15 +7,12 @@ edits a model holds, nearly every prompt still has an answer, and few are left o
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 
 from overpaint.benchmark.entries import Subject
 from overpaint.benchmark.plan import Place
-from overpaint.methods.common import whole_words
-
-_SMALL = frozenset({"a", "an", "the", "of", "in", "at", "on"})
+from overpaint.methods.common import whole_words, words_of
 
 
 def among(subject: Subject, held: Sequence[Subject]) -> Iterator[tuple[Place, Place]]:
@@ -64,5 +61,4 @@ def _mentioned(text: str, edit: Subject) -> bool:
 
 def words(text: str) -> frozenset[str]:
     """The words of ``text`` that say what it is about, in lower case and without a final s."""
-    found = re.findall(r"[^\W_]+", re.sub(r"['’]s\b", "", text.lower()))
-    return frozenset(word.removesuffix("s") for word in found if word not in _SMALL)
+    return frozenset(word.removesuffix("s") for word in words_of(text))
