@@ -1,35 +1,17 @@
-"""The forms of the documentation's tables: each turns what was measured into lines of Markdown."""
+"""Forms of tables for runs of `overpaint bench`: each turns one into lines of Markdown."""
 
 from __future__ import annotations
 
-import json
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import Any
+
+from cells import COLUMNS, columned, costs, deviating, head, label, line, percent, with_interval
+from sources import Form, Weights, finished, unfinished
 
 from overpaint.benchmark.config import UNEDITED
-from overpaint.benchmark.report.paper import as_number
-from overpaint.benchmark.report.read import Findings, read
-from overpaint.benchmark.report.tables import COSTS, SCORES
+from overpaint.benchmark.report.read import Findings
 from overpaint.benchmark.rows import ConditionRow
-from overpaint.benchmark.score import Number
 from overpaint.errors import DataError
-
-LABELS = {
-    "baseline": "unedited",
-    "oracle": "oracle: asked for the target",
-    "rewrite": "words replaced in the prompt",
-    "refact": "ReFACT",
-    "time": "TIME",
-    "time-multi": "TIME, one λ for all",
-    "uce": "UCE",
-    "locoedit": "LocoEdit",
-    "diffquickfix": "DiffQuickFix",
-    "finetune": "fine-tuning one MLP",
-    "finetune-text": "fine-tuning the text encoder",
-}
-COLUMNS = {column.name: column for column in SCORES}
-Weights = Callable[[], str]
 
 
 def methods(root: Path, words: list[str], weights: Weights) -> Iterator[str]:
@@ -109,118 +91,7 @@ def curves(root: Path, words: list[str], weights: Weights) -> Iterator[str]:
     yield from told(found, " / ".join(COLUMNS[n].label for n in names) + ", in %")
 
 
-def quality(root: Path, words: list[str], weights: Weights) -> Iterator[str]:
-    """`quality FILE [BEGINNINGS]`: what benchmarks/toybox_quality.py measured, or some of it."""
-    results, command = measured(root, words, weights)
-    beginnings = tuple(words[1:]) or ("",)
-    yield head("What", "Is", "Should be")
-    for row in results:
-        if row["name"].startswith(beginnings):
-            low, high = row["at_least"], row["at_most"]
-            if low is not None and high is not None:
-                bound = f"{max(low, 0):.0f}-{high:.0f}"
-            else:
-                bound = "" if low == high else f"≥ {low:.0f}" if high is None else f"≤ {high:.0f}"
-            digits = 0 if row["unit"] in ("ms", "MB") else 1
-            value = f"{row['value']:.{digits}f} {row['unit']}"
-            yield line(row["name"], value if row["good"] is not False else f"{value} ✗", bound)
-    yield from ("", f"`{command}`")
-
-
-def recall(root: Path, words: list[str], weights: Weights) -> Iterator[str]:
-    """`recall FILE`: at each layer the share of cases whose v* reaches its probability."""
-    results, command = measured(root, words, weights)
-    kinds = list(results[0]["reached"])
-    yield head("layer", *(str(row["layer"]) for row in results))
-    for kind in kinds:
-        yield line(kind, *(f"{100 * row['reached'][kind]:.0f}" for row in results))
-    yield line("all", *(f"{100 * row['share']:.0f}" for row in results))
-    yield from ("", f"In % of the cases. `{command}`")
-
-
-def throughput(root: Path, words: list[str], weights: Weights) -> Iterator[str]:
-    """`throughput FILE`: pictures a second, against the plain loop."""
-    results, command = measured(root, words, weights)
-    yield head("", "pictures / s", "ratio")
-    yield line("plain loop", f"{results['middle']['loop']:.1f}", "1")
-    yield line("runner", f"{results['middle']['runner']:.1f}", f"{results['ratio']:.1f}")
-    once = "runner, a picture that is asked for twice counted once"
-    yield line(once, f"{results['middle']['painted']:.1f}", f"{results['painted_ratio']:.1f}")
-    yield from ("", f"`{command}`")
-
-
-def speed(root: Path, words: list[str], weights: Weights) -> Iterator[str]:
-    """`speed FILE`: how long edits take on a model of SD1.4's shape."""
-    results, command = measured(root, words, weights)
-    yield head("", "ms", "times ours")
-    for row in results:
-        ratio = "" if row["ratio"] is None else f"{row['ratio']:.1f}"
-        yield line(row["name"], f"{row['ms']:.1f}", ratio)
-    yield from ("", f"`{command}`")
-
-
-def localize(root: Path, words: list[str], weights: Weights) -> Iterator[str]:
-    """`localize FILE`: fast LocoGen against the exhaustive search."""
-    results, command = measured(root, words, weights)
-    whole = ("cases", "ties", "exhaustive", "fast")
-    names = list(next(iter(results.values()))["all"])
-    yield head("", "kind", *names)
-    for title, kinds in results.items():
-        for kind, row in kinds.items():
-            cells = [
-                f"{row[n]:.0f}" if n in whole
-                else f"{row[n]:.1f}x" if n == "saved" else f"{100 * row[n]:.0f} %"
-                for n in names
-            ]  # fmt: skip
-            yield line(title, kind, *cells)
-    yield from ("", f"`{command}`")
-
-
-FORMS: dict[str, Callable[[Path, list[str], Weights], Iterator[str]]] = {
-    form.__name__: form
-    for form in (methods, scores, gender, curves, quality, recall, throughput, speed, localize)
-}
-
-
-def finished(root: Path, words: list[str], weights: Weights) -> Findings:
-    """The run named in the marker; DataError unless it is whole and of the shipped weights."""
-    if len(words) != 1:
-        raise DataError(f"expected the folder of a run, got {' '.join(words) or 'nothing'!r}")
-    found = read(root / words[0])
-    if found.missing or found.untouched:
-        absent = sum(found.missing.values())
-        what = f"{absent:,} pictures" if absent else ", ".join(found.untouched)
-        raise unfinished(found, what)
-    _of_shipped(found.configuration.get("weights"), weights, words[0])
-    return found
-
-
-def measured(root: Path, words: list[str], weights: Weights) -> tuple[Any, str]:
-    """Results and command from what a script wrote; DataError for something else."""
-    path = root / (words[0] if words else "")
-    try:
-        whole = json.loads(path.read_text(encoding="utf-8"))
-        results, command, own = whole["results"], whole["command"], whole["weights"]
-    except OSError as error:
-        raise DataError(f"cannot read {str(path)!r}: {error.strerror}; measure it") from error
-    except (ValueError, KeyError, TypeError) as error:
-        raise DataError(
-            f"expected what a script of benchmarks/ writes with --json, got {str(path)!r}; measure "
-            "it again"
-        ) from error
-    _of_shipped(own, weights, words[0])
-    return results, command
-
-
-def _of_shipped(own: object, weights: Weights, name: str) -> None:
-    if own != weights():
-        raise DataError(f"{name!r} was made with other weights than those shipped; begin it anew")
-
-
-def unfinished(found: Findings, what: str) -> DataError:
-    """The error for a run that lacks something."""
-    command = found.notes.get("command", "overpaint bench")
-    return DataError(f"{str(found.folder)!r} is not finished, it lacks {what}; {command}")
+FORMS: dict[str, Form] = {form.__name__: form for form in (methods, scores, gender, curves)}
 
 
 def ranked(found: Findings) -> list[ConditionRow]:
@@ -241,47 +112,6 @@ def several(found: Findings, condition: ConditionRow, kind: str, names: Sequence
     return " / ".join([*texts[:-1], f"**{texts[-1]}**" if len(texts) > 1 else texts[-1]])
 
 
-def percent(value: Number | None) -> str:
-    """Whole per cents."""
-    return "–" if value is None else f"{100 * value.mean:.0f}"
-
-
-def with_interval(value: Number | None) -> str:
-    """`91 (89-92)`."""
-    if value is None:
-        return "–"
-    return f"{100 * value.mean:.0f} ({100 * value.low:.0f}-{100 * value.high:.0f})"
-
-
-def deviating(value: Number | None, seeds: object) -> str:
-    """`91.2 ± 0.4`; of one seed `91.2`."""
-    if value is None:
-        return "–"
-    spread = "" if seeds == 1 else f" ± {100 * value.spread:.1f}"
-    return f"{100 * value.mean:.1f}{spread}"
-
-
-def costs(condition: ConditionRow) -> list[str]:
-    """Seconds, kilobytes, share of the weights."""
-    values = [as_number(condition.about.get(column.name)) for column in COSTS]
-    if None in values:
-        return ["", "", ""]
-    seconds, size, share = (value or 0.0 for value in values)
-    return [f"{seconds:.2f}", f"{size:.0f}", f"{share:.1f} %"]
-
-
-def columned(name: str) -> str:
-    """A score as it heads a column."""
-    if name not in COLUMNS:
-        raise DataError(f"expected a score out of {', '.join(COLUMNS)}, got {name!r}")
-    return COLUMNS[name].label
-
-
-def label(condition: ConditionRow) -> str:
-    """What people call a row."""
-    return LABELS.get(condition.name, condition.name)
-
-
 def told(found: Findings, how: str) -> Iterator[str]:
     """What the numbers are, and what made them."""
     configuration = found.configuration
@@ -290,13 +120,3 @@ def told(found: Findings, how: str) -> Iterator[str]:
     words = [f"{n} {what[:-1] if n == 1 else what}" for n, what in counts if n]
     yield ""
     yield f"{how}; {', '.join(words)}. `{found.notes.get('command', 'overpaint bench')}`"
-
-
-def head(*cells: str) -> str:
-    """The first two lines of a table."""
-    return f"{line(*cells)}\n{'|---' * len(cells)}|"
-
-
-def line(*cells: str) -> str:
-    """A row."""
-    return f"| {' | '.join(cells)} |"

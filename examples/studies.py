@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from forms import Weights, head, line, measured
+from cells import head, line
+from sources import Form, Weights, measured
 
 
 def layers(root: Path, words: list[str], weights: Weights) -> Iterator[str]:
@@ -44,9 +45,7 @@ def strength(root: Path, words: list[str], weights: Weights) -> Iterator[str]:
     yield from ("", f"In %, {max(cases)} test cases. `{command}`")
 
 
-STUDIES: dict[str, Callable[[Path, list[str], Weights], Iterator[str]]] = {
-    form.__name__: form for form in (layers, proxies, strength)
-}
+STUDIES: dict[str, Form] = {form.__name__: form for form in (layers, proxies, strength)}
 
 
 def _percent(number: dict[str, Any] | None) -> str:

@@ -4,9 +4,9 @@
     python examples/tables.py methods mass     # those whose marker has one of these words
     python examples/tables.py --check          # write nothing; say what would change
 
-A table stands between two comments. The first one says which of the forms in forms.py and
-studies.py it has, and from what it comes: the folder of a finished run of `overpaint bench`, or the
-file that a script in benchmarks/ wrote with --json:
+A table stands between two comments. The first one says which of the forms in forms.py,
+measurements.py and studies.py it has, and from what it comes: the folder of a finished run of
+`overpaint bench`, or the file that a script in benchmarks/ wrote with --json:
 
     <!-- table: methods bench/methods -->
     <!-- end of table -->
@@ -20,12 +20,13 @@ from __future__ import annotations
 import argparse
 import re
 import sys
-from collections.abc import Callable, Iterator
 from functools import cache
 from pathlib import Path
 
 from figures import ROOT, pages
-from forms import FORMS as TABLES
+from forms import FORMS as RUNS
+from measurements import MEASUREMENTS
+from sources import Form, Weights
 from studies import STUDIES
 
 from overpaint.benchmark.provenance import identity
@@ -33,7 +34,7 @@ from overpaint.errors import OverpaintError
 from overpaint.models.clip import load_clip
 from overpaint.models.load import load
 
-FORMS = TABLES | STUDIES
+FORMS = RUNS | MEASUREMENTS | STUDIES
 MARKED = re.compile(
     r"^<!-- table: (?P<words>.+?) -->$\n(?P<old>.*?)^<!-- end of table -->$",
     flags=re.MULTILINE | re.DOTALL,
@@ -61,9 +62,7 @@ def main() -> int:
     return failed
 
 
-def filled(
-    text: str, root: Path, words: list[str], weights: Callable[[], str]
-) -> tuple[str, list[str]]:
+def filled(text: str, root: Path, words: list[str], weights: Weights) -> tuple[str, list[str]]:
     """``text`` with its tables, and a line for every one that could not be made.
 
     ``weights()`` names those that the numbers have to be of.
@@ -84,7 +83,7 @@ def filled(
     return MARKED.sub(table, text), wrong
 
 
-def _form(name: str) -> Callable[[Path, list[str], Callable[[], str]], Iterator[str]]:
+def _form(name: str) -> Form:
     if name not in FORMS:
         raise OverpaintError(f"expected a form out of {', '.join(FORMS)}, got {name!r}")
     return FORMS[name]

@@ -1,0 +1,55 @@
+"""What the documentation's tables come from: finished runs, and files of the scripts."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+from overpaint.benchmark.report.read import Findings, read
+from overpaint.errors import DataError
+
+Weights = Callable[[], str]
+Form = Callable[[Path, list[str], Weights], Iterator[str]]
+
+
+def finished(root: Path, words: list[str], weights: Weights) -> Findings:
+    """The run named in the marker; DataError unless it is whole and of the shipped weights."""
+    if len(words) != 1:
+        raise DataError(f"expected the folder of a run, got {' '.join(words) or 'nothing'!r}")
+    found = read(root / words[0])
+    if found.missing or found.untouched:
+        absent = sum(found.missing.values())
+        what = f"{absent:,} pictures" if absent else ", ".join(found.untouched)
+        raise unfinished(found, what)
+    _of_shipped(found.configuration.get("weights"), weights, words[0])
+    return found
+
+
+def measured(root: Path, words: list[str], weights: Weights) -> tuple[Any, str]:
+    """Results and command from what a script wrote; DataError for something else."""
+    path = root / (words[0] if words else "")
+    try:
+        whole = json.loads(path.read_text(encoding="utf-8"))
+        results, command, own = whole["results"], whole["command"], whole["weights"]
+    except OSError as error:
+        raise DataError(f"cannot read {str(path)!r}: {error.strerror}; measure it") from error
+    except (ValueError, KeyError, TypeError) as error:
+        raise DataError(
+            f"expected what a script of benchmarks/ writes with --json, got {str(path)!r}; measure "
+            "it again"
+        ) from error
+    _of_shipped(own, weights, words[0])
+    return results, command
+
+
+def _of_shipped(own: object, weights: Weights, name: str) -> None:
+    if own != weights():
+        raise DataError(f"{name!r} was made with other weights than those shipped; begin it anew")
+
+
+def unfinished(found: Findings, what: str) -> DataError:
+    """The error for a run that lacks something."""
+    command = found.notes.get("command", "overpaint bench")
+    return DataError(f"{str(found.folder)!r} is not finished, it lacks {what}; {command}")
