@@ -168,20 +168,20 @@ def test_the_whole_encoder_is_a_plain_training_loop(toybox: Model, decay: float)
 
 @pytest.mark.usefixtures("untouched")
 def test_training_the_encoder_brings_the_loss_down(toybox: Model) -> None:
-    config = FinetuneTextConfig(steps=15, learning_rate=1e-3, templates=("{}",))
+    config = FinetuneTextConfig(steps=25, learning_rate=1e-3, templates=("{}",))
     patch = finetune_text(toybox, [ROSE], config)
     losses = patch.info["losses"]
     assert isinstance(losses, list)
-    assert losses[-1] < 0.6 * losses[0]
+    assert losses[-1] < 0.5 * losses[0]
     c, c_star = encode(toybox, ["a rose", "a blue rose"])
     partners = align(toybox, "a rose", "a blue rose")
     with with_deltas(toybox, patch.deltas):
         after = encode(toybox, ["a rose"])[0]
     assert (after - c_star[partners]).norm() < 0.8 * (c - c_star[partners]).norm()
-    assert patch.info["steps"] == 15
+    assert patch.info["steps"] == config.steps
     sooner = finetune_text(toybox, [ROSE], replace(config, stop=0.7)).info
     assert isinstance(sooner["steps"], int)
-    assert 0 < sooner["steps"] < 15
+    assert 0 < sooner["steps"] < config.steps
     assert isinstance(sooner["losses"], list)
     assert sooner["losses"][1] <= 0.7 * sooner["losses"][0] == pytest.approx(0.7 * losses[0])
 

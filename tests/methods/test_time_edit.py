@@ -106,7 +106,7 @@ def test_a_larger_lambda_moves_less(toybox: Model) -> None:
 
 @pytest.mark.usefixtures("untouched")
 def test_the_source_reads_like_its_destination(toybox: Model) -> None:
-    patch = time_edit(toybox, [ROSE])
+    patch = time_edit(toybox, [ROSE], TIMEConfig(lam=0.05))
     partners = align(toybox, "a rose", "a blue rose")
     c, c_star = encode(toybox, ["a rose", "a blue rose"])
     module = module_at(toybox, patch.deltas[5].site)
@@ -114,7 +114,7 @@ def test_the_source_reads_like_its_destination(toybox: Model) -> None:
     with with_deltas(toybox, patch.deltas):
         after = module(c)
     assert (after - wanted).norm() < 0.15 * (before - wanted).norm()
-    assert (after[0] - before[0]).norm() < 2e-2 * before[0].norm()  # the start token is held
+    assert (after[0] - before[0]).norm() < 1e-2 * before[0].norm()  # the start token is held
 
 
 @pytest.mark.usefixtures("untouched")
