@@ -12,8 +12,7 @@ from torch import Tensor
 from overpaint.methods.common import fits
 from overpaint.methods.mass_config import MassConfig
 from overpaint.methods.mentions import mentions, position
-from overpaint.methods.refact_config import weighed
-from overpaint.methods.refact_contexts import placed
+from overpaint.methods.refact_contexts import counted, placed
 from overpaint.methods.refact_targets import corpus_of
 from overpaint.models.hooks import record
 from overpaint.models.model import Model
@@ -52,8 +51,7 @@ def places(model: Model, edits: Sequence[Edit], config: MassConfig) -> Places:
     found: list[tuple[int, str, int]] = []
     for owner, edit in enumerate(edits):
         forms = placed(model, edit, config)
-        counted = [t for t in weighed(config) if t in forms] or ["{}"]
-        found += [(owner, *forms[template]) for template in counted]
+        found += [(owner, *forms[template]) for template in counted(config, forms)]
     for mention in mentions(corpus_of(model, config).captions, edits, config.mentions):
         if fits(model, mention.caption, config.component):
             there = position(model, mention, config.component)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Container, Sequence
 from dataclasses import dataclass
 
 from torch import Tensor
@@ -45,18 +45,23 @@ def gather(model: Model, edits: Sequence[Edit], config: ReFACTConfig) -> Context
     forms = contexts(config)
     for number, edit in enumerate(edits):
         found = placed(model, edit, config)
-        counted = [t for t in weighed(config) if t in found] or ["{}"]
+        those = counted(config, found)
         plain.append(len(prompts))
         for template, (prompt, position) in found.items():
             prompts.append(prompt)
             positions.append(position)
             owner.append(number)
             form.append(forms.index(template))
-            weights.append(counted.count(template) / len(counted))
+            weights.append(those.count(template) / len(those))
     tokens = tokenize(model, prompts, config.component)
     state = suffix(model, tokens, positions, config.layer, owner=owner, component=config.component)
     indices = state.owner.new_tensor
     return Contexts(state, indices(plain), indices(form), state.value.new_tensor(weights))
+
+
+def counted(config: ReFACTConfig, found: Container[str]) -> list[str]:
+    """The templates that count, of those ``found`` to fit; the plain prompt where none does."""
+    return [template for template in weighed(config) if template in found] or ["{}"]
 
 
 def placed(model: Model, edit: Edit, config: ReFACTConfig) -> dict[str, tuple[str, int]]:
