@@ -12,7 +12,7 @@ from torch import nn
 
 from overpaint.toybox.train import text
 from overpaint.toybox.train.clip import build, features
-from overpaint.toybox.train.contrastive import contrastive_loss, unit
+from overpaint.toybox.train.contrastive import contrastive_loss, refusal_loss, unit
 from overpaint.toybox.train.loop import Settings, train
 from overpaint.toybox.train.text import fix_gauges
 from overpaint.toybox.train.tower import Disturbance, disturbed_forward, visibility
@@ -140,3 +140,13 @@ def test_contrastive_loss_written_out() -> None:
             total -= sum(np.log(chances[j]) for j in partners) / len(partners) / 8
     got = contrastive_loss(text, image, torch.tensor(scale), torch.tensor(meanings))
     assert got.item() == pytest.approx(total, rel=1e-4)
+
+
+def test_refusal_loss_written_out() -> None:
+    torch.manual_seed(5)
+    text, image, wrong = (unit(torch.randn(*shape)) for shape in ((3, 6), (3, 6), (3, 2, 6)))
+    total = 0.0
+    for own, picture, others in zip(text, image, wrong, strict=True):
+        logits = [np.exp(3.0) * float(caption @ picture) for caption in (own, *others)]
+        total -= np.log(np.exp(logits[0]) / np.exp(logits).sum()) / 3
+    assert refusal_loss(text, image, torch.tensor(3.0), wrong).item() == pytest.approx(total)

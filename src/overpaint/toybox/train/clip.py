@@ -8,8 +8,9 @@ from typing import Any
 import numpy as np
 import torch
 
-from overpaint.toybox.train.contrastive import Captions, contrastive_loss, unit
+from overpaint.toybox.train.contrastive import Captions, contrastive_loss, refusal_loss, unit
 from overpaint.toybox.train.data import LENGTH
+from overpaint.toybox.train.exams import Sheet, sheets
 from overpaint.toybox.train.loop import Settings, train
 from overpaint.toybox.train.mistakes import mistaken
 from overpaint.toybox.train.pick import evenly, with_lookalikes
@@ -20,7 +21,7 @@ WIDTH = 128  # of the text towers and of the joint space
 JUDGE = Settings(
     steps=6_800, batch=128, lr=1e-3, weight_decay=0.05, seed=11, warmup=150, bfloat16=True
 )
-MISTAKES = 3  # wrong captions a picture
+MISTAKES = 2  # wrong captions a picture that is not examined
 CLIP = Settings(steps=1_100, batch=160, lr=1e-3, weight_decay=0.05, seed=12, warmup=150)
 
 
@@ -55,33 +56,45 @@ def features(output: object) -> torch.Tensor:
     return output if isinstance(output, torch.Tensor) else output.pooler_output
 
 
-def _train(run: Run, name: str, model: Any, settings: Settings, mistakes: int) -> None:
-    """``mistakes`` captions that are wrong in one thing stand beside every picture's own."""
+def _train(run: Run, name: str, model: Any, settings: Settings, *, examined: bool) -> None:
+    """``examined``: captions that are wrong in one thing are asked about beside the batch's own."""
     captions = Captions(run)
-    pick = with_lookalikes if mistakes else evenly
+
+    def encoded(said: list[list[int]]) -> torch.Tensor:
+        return unit(features(model.get_text_features(captions.padded(said)[0])))
 
     def step(rng: np.random.Generator, i: int) -> torch.Tensor:
-        index = pick(run, rng, settings.batch)
-        said = [captions.ids[k] for k in index]
-        said += _mistakes(captions, index, mistakes, random.Random(i))
-        texts = unit(features(model.get_text_features(captions.padded(said)[0])))
-        own, wrong = texts[: len(index)], texts[len(index) :].unflatten(0, (len(index), mistakes))
+        asked = _asked(run, captions, rng, random.Random(i), settings.batch) if examined else []
+        rest = settings.batch - sum(len(sheet.pictures) for sheet in asked)
+        index = np.concatenate([*(s.pictures for s in asked), evenly(run, rng, rest)])
+        wrong = [caption for sheet in asked for caption in sheet.wrong]
+        refused = captions.tokenizer(wrong)["input_ids"] if wrong else []
+        texts = encoded([*(captions.ids[k] for k in index), *refused])
         image = unit(features(model.get_image_features(run.batch(index))))
-        meanings = captions.meanings[index]
-        return contrastive_loss(own, image, model.logit_scale, meanings, wrong)
+        text, scale = texts[: len(index)], model.logit_scale
+        loss = contrastive_loss(text, image, scale, captions.meanings[index])
+        at, seen = len(index), 0
+        for sheet in asked:
+            number = len(sheet.pictures)
+            pictures, captioned = slice(seen, seen + number), slice(at, at + len(sheet.wrong))
+            hard = texts[captioned].unflatten(0, (number, -1))
+            loss = loss + refusal_loss(text[pictures], image[pictures], scale, hard) / 2
+            at, seen = captioned.stop, pictures.stop
+        return loss
 
     train(model, step, settings, run.path(f"{name}.ckpt"))
     model.eval().save_pretrained(run.path(name))
     _retrieval_sheet(run, name, model, captions)
 
 
-def _mistakes(
-    captions: Captions, index: np.ndarray, count: int, rng: random.Random
-) -> list[list[int]]:
-    """Token ids of ``count`` mistaken captions for each picture, picture by picture."""
-    scenes = [captions.scenes[k] for k in index for _ in range(count)]
-    wrong = [mistaken(scene, rng).caption for scene in scenes]
-    return captions.tokenizer(wrong)["input_ids"] if wrong else []
+def _asked(
+    run: Run, captions: Captions, rng: np.random.Generator, chance: random.Random, batch: int
+) -> list[Sheet]:
+    """The exams, and for the rest of the batch pictures that look alike, with any mistake."""
+    exams = sheets(run, rng, chance)
+    alike = with_lookalikes(run, rng, batch - sum(len(sheet.pictures) for sheet in exams))
+    scenes = [captions.scenes[k] for k in alike for _ in range(MISTAKES)]
+    return [*exams, Sheet(alike, [mistaken(scene, chance).caption for scene in scenes])]
 
 
 @torch.no_grad()
@@ -100,7 +113,7 @@ def train_judge(run: Run) -> None:
     torch.manual_seed(JUDGE.seed)
     tokens = len(Captions(run).tokenizer)
     model = build(tokens, text_layers=4, patch=8, width=160, heads=5)
-    _train(run, "judge", model.to(run.device), JUDGE, MISTAKES)
+    _train(run, "judge", model.to(run.device), JUDGE, examined=True)
 
 
 def train_clip(run: Run) -> None:
@@ -108,4 +121,4 @@ def train_clip(run: Run) -> None:
     torch.manual_seed(CLIP.seed)
     tokens = len(Captions(run).tokenizer)
     model = build(tokens, text_layers=3, patch=16, width=192, heads=6)
-    _train(run, "clip_joint", model.to(run.device), CLIP, mistakes=0)
+    _train(run, "clip_joint", model.to(run.device), CLIP, examined=False)

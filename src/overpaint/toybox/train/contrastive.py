@@ -71,23 +71,34 @@ def contrastive_loss(
     image: torch.Tensor,
     scale: torch.Tensor,
     meanings: torch.Tensor,
-    wrong: torch.Tensor | None = None,
 ) -> torch.Tensor:
     """Symmetric cross-entropy over a batch; captions of one meaning share the probability.
 
     ``text``, ``image`` ``[b, d]`` of length one; ``scale`` the logarithm of the temperature's
-    inverse; ``meanings [b]``; ``wrong [b, k, d]`` captions that picture ``i`` must turn down
-    beside those of the other pictures (Yuksekgonul et al., 2023, "NegCLIP").
+    inverse; ``meanings [b]``.
     """
     with torch.autocast(text.device.type, enabled=False):  # bfloat16 is too coarse for these
-        sharp = scale.clamp(max=math.log(100.0)).exp()
-        logits = sharp * text.float() @ image.float().T
-        choices = logits.T
-        if wrong is not None:
-            refused = sharp * torch.einsum("bkd,bd->bk", wrong.float(), image.float())
-            choices = torch.cat([choices, refused], dim=1)
+        logits = _sharp(scale) * text.float() @ image.float().T
     same = (meanings[:, None] == meanings[None]).float().to(logits.device)
     wanted = same / same.sum(1, keepdim=True)
     by_text = (wanted * logits.log_softmax(1)).sum(1).mean()
-    by_image = (wanted * choices.log_softmax(1)[:, : len(text)]).sum(1).mean()
+    by_image = (wanted * logits.T.log_softmax(1)).sum(1).mean()
     return -(by_text + by_image) / 2
+
+
+def refusal_loss(
+    text: torch.Tensor, image: torch.Tensor, scale: torch.Tensor, wrong: torch.Tensor
+) -> torch.Tensor:
+    """Cross-entropy of picking each picture's own caption rather than one of its wrong ones.
+
+    ``text``, ``image`` ``[b, d]`` of length one; ``scale`` as above; ``wrong [b, k, d]``
+    (Yuksekgonul et al., 2023, "NegCLIP", with hard captions of the picture's own).
+    """
+    choices = torch.cat([text[:, None], wrong], dim=1).float()
+    with torch.autocast(text.device.type, enabled=False):
+        logits = _sharp(scale) * torch.einsum("bkd,bd->bk", choices, image.float())
+    return -logits.log_softmax(1)[:, 0].mean()
+
+
+def _sharp(scale: torch.Tensor) -> torch.Tensor:
+    return scale.clamp(max=math.log(100.0)).exp()

@@ -41,7 +41,8 @@ def _ways(scene: Scene) -> list[Callable[[Scene, random.Random], Scene]]:
     return ways
 
 
-def _first(scene: Scene, **changes: object) -> Scene:
+def with_first(scene: Scene, **changes: object) -> Scene:
+    """``scene`` with its first subject's fields changed."""
     return replace(scene, subjects=(replace(scene.subjects[0], **changes), *scene.subjects[1:]))
 
 
@@ -49,29 +50,29 @@ def _another_name(scene: Scene, rng: random.Random) -> Scene:
     first = scene.subjects[0]
     if first.kind == "role":
         office, country = rng.choice(list(ROLES))
-        return _first(scene, name=office, word=office, country=country)
+        return with_first(scene, name=office, word=office, country=country)
     if first.kind == "character":
         name = rng.choice(list(OBJECTS))
         return replace(scene, subjects=(Subject("object", name, name), *scene.subjects[1:]))
     name = rng.choice(list({"person": PEOPLE, "profession": PROFESSIONS}.get(first.kind, OBJECTS)))
-    return _first(scene, name=name, word=name)
+    return with_first(scene, name=name, word=name)
 
 
 def _another_color(scene: Scene, rng: random.Random) -> Scene:
-    return _first(scene, color=rng.choice(list(COLORS)))
+    return with_first(scene, color=rng.choice(list(COLORS)))
 
 
 def _another_count(scene: Scene, rng: random.Random) -> Scene:
     first = scene.subjects[0]
-    return replace(_first(scene, word=first.name), count=rng.choice(["", *COUNTS]))
+    return replace(with_first(scene, word=first.name), count=rng.choice(["", *COUNTS]))
 
 
 def _another_mood(scene: Scene, rng: random.Random) -> Scene:
-    return _first(scene, emotion=rng.choice(["", *EMOTIONS]))
+    return with_first(scene, emotion=rng.choice(["", *EMOTIONS]))
 
 
 def _another_gender(scene: Scene, _: random.Random) -> Scene:
-    return _first(scene, female=not scene.subjects[0].female)
+    return with_first(scene, female=not scene.subjects[0].female)
 
 
 def _another_neighbour(scene: Scene, rng: random.Random) -> Scene:
