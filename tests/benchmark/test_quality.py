@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+import sys
 from dataclasses import replace
 from pathlib import Path
 
@@ -13,8 +14,8 @@ from PIL import Image
 from overpaint.benchmark import entries, quality
 from overpaint.benchmark.config import parse as configured
 from overpaint.benchmark.quality import reference_pictures
-from overpaint.benchmark.run import PICTURES, Done, plan_of, run
-from overpaint.errors import ConfigError, DataError, PromptError
+from overpaint.benchmark.run import PICTURES, Done, check, plan_of, run
+from overpaint.errors import ConfigError, DataError, ModelError, PromptError
 from overpaint.metrics.quality import ImageTower, clip_score, frechet_distances
 from overpaint.models.clip import Clip, load_clip
 from overpaint.models.model import Model
@@ -139,3 +140,15 @@ def test_one_case_still_has_two_captions_to_compare() -> None:
     assert len(entries.captions(few)) == 2
     assert len(entries.captions(replace(few, fid=""))) == 1
     assert len(entries.captions(CONFIG)) == 3
+
+
+def test_what_cannot_be_measured_is_found_before_anything_is_painted(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    check(replace(CONFIG, reference=str(Path(__file__).parents[2] / "docs" / "images")))
+    with pytest.raises(DataError, match="found none"):
+        check(replace(CONFIG, reference=str(tmp_path)))
+    monkeypatch.setitem(sys.modules, "torchmetrics.metric", None)
+    with pytest.raises(ModelError, match=r"overpaint\[quality\]"):
+        check(CONFIG)
+    check(replace(CONFIG, fid="", scorer=""))

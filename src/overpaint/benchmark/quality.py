@@ -18,7 +18,13 @@ from overpaint.benchmark.plan import CAPTION, Ask
 from overpaint.benchmark.rows import Measure
 from overpaint.benchmark.store import Store
 from overpaint.errors import DataError
-from overpaint.metrics.quality import ImageTower, clip_score, frechet_distances, inception
+from overpaint.metrics.quality import (
+    ImageTower,
+    clip_score,
+    frechet_distances,
+    inception,
+    require_torchmetrics,
+)
 from overpaint.models.clip import Clip, load_clip
 from overpaint.pictures import read_picture, to_tensor
 from overpaint.toybox.grammar import parse
@@ -33,6 +39,17 @@ FID, SCORE = "FID", "CLIP score"
 
 Shown = dict[tuple[str, str], list[tuple[Path, str]]]
 """By condition and place ("" or ", RoAD"): pictures of captions, and the captions."""
+
+
+def check_quality(config: BenchConfig) -> None:
+    """What can be known before a picture is painted of whether :func:`add_quality` will work.
+
+    ModelError without torchmetrics, DataError for a reference folder without pictures.
+    """
+    if config.fid or config.scorer:
+        require_torchmetrics()
+    if config.fid and config.reference:
+        reference_files(config.reference)
 
 
 def add_quality(
@@ -117,11 +134,17 @@ def reference_pictures(folder: str, captions: Sequence[str]) -> Iterator[Tensor]
     if not folder:
         yield from _rendered(captions)
         return
+    paths = reference_files(folder)
+    for start in range(0, len(paths), TOGETHER):
+        yield torch.stack([_square(path) for path in paths[start : start + TOGETHER]])
+
+
+def reference_files(folder: str) -> list[Path]:
+    """The pictures in ``folder``, by name; DataError when there are none."""
     paths = sorted(p for p in Path(folder).glob("*") if p.suffix.lower() in _SUFFIXES)
     if not paths:
         raise DataError(f"expected a folder of real pictures for FID, found none in {folder!r}")
-    for start in range(0, len(paths), TOGETHER):
-        yield torch.stack([_square(path) for path in paths[start : start + TOGETHER]])
+    return paths
 
 
 def _rendered(captions: Sequence[str]) -> Iterator[Tensor]:

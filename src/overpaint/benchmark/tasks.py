@@ -15,7 +15,7 @@ from overpaint.benchmark.gender_table import GenderConfig, gender_config, gender
 from overpaint.benchmark.paint import paint
 from overpaint.benchmark.plan import Plan
 from overpaint.benchmark.plan_edits import plan_edits
-from overpaint.benchmark.quality import add_quality
+from overpaint.benchmark.quality import add_quality, check_quality
 from overpaint.benchmark.rows import ConditionRow
 from overpaint.benchmark.store import Store
 from overpaint.benchmark.studio import Gallery, Studio
@@ -34,6 +34,7 @@ def task_of(config: BenchConfig) -> Gender | Windows | Edits:
     if config.window:
         check_pairs(every)
         return Windows(every)
+    check_quality(config)
     return Edits(plan_edits(config, every, entries.captions(config)))
 
 

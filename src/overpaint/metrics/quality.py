@@ -133,6 +133,11 @@ class _Scorer(nn.Module):
         return input_ids
 
 
+def require_torchmetrics() -> None:
+    """ModelError where torchmetrics, which CLIP score and FID need, is not installed."""
+    _torchmetrics("metric")
+
+
 def _torchmetrics(module: str) -> Any:
     try:
         return import_module(f"torchmetrics.{module}")
