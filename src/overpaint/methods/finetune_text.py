@@ -6,6 +6,7 @@ appendix G.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -89,7 +90,7 @@ def finetune_text(
         ]
         mark = origin(model)
     info = {
-        "losses": [losses[0], losses[-1]],
+        "losses": list(losses),
         "steps": steps,
         "rank_error": max(lost for _, lost in made),
     }
@@ -100,8 +101,8 @@ def finetune_text(
 
 def _train(
     model: Model, pairs: Sequence[Pair], config: FinetuneTextConfig, progress: Progress | None
-) -> tuple[dict[Site, Tensor], list[float], int]:
-    """The trained weights, the loss before every step, and how many steps were taken."""
+) -> tuple[dict[Site, Tensor], tuple[float, float], int]:
+    """The trained weights, the first and the last loss, and how many steps were taken."""
     component = model.family.text_encoders[0]
     states = encode(model, [*(p.source for p in pairs), *(p.target for p in pairs)])
     wanted = rows(pairs, *states.split(len(pairs)))[1]
@@ -114,7 +115,7 @@ def _train(
     adam = torch.optim.Adam(
         weights.values(), lr=config.learning_rate, weight_decay=config.weight_decay
     )
-    losses: list[float] = []
+    first = last = math.nan
     steps = 0
     while steps < config.steps:
         with torch.enable_grad():
@@ -124,16 +125,17 @@ def _train(
             grads = torch.autograd.grad(loss, list(weights.values()))
         if not torch.isfinite(loss):
             raise EditError("fine-tuning the text encoder diverged; lower the learning rate")
-        losses.append(float(loss.detach()))
-        if losses[-1] <= config.stop * losses[0]:
+        last = float(loss.detach())
+        first = last if steps == 0 else first
+        if last <= config.stop * first:
             break
         for weight, grad in zip(weights.values(), grads, strict=True):
             weight.grad = grad
         adam.step()
         steps += 1
         if progress:
-            progress(steps, config.steps, f"loss {losses[-1]:.3g}")
-    return {site: weight.detach() for site, weight in weights.items()}, losses, steps
+            progress(steps, config.steps, f"loss {last:.3g}")
+    return {site: weight.detach() for site, weight in weights.items()}, (first, last), steps
 
 
 def _metric(model: Model) -> Tensor:
