@@ -85,7 +85,7 @@ def every_third(prompt: str, seed: int, _edited: bool) -> int:
 
 
 def measured(room: Studio, row: str, **more: Any) -> dict[tuple[str, str], Measure]:
-    batches = gender_measures(room, [NURSE, PILOT], row, SEEDS, **more)
+    batches = gender_measures(Portraits(room, [NURSE, PILOT], SEEDS), row, **more)
     return {(m.case, m.name): m for batch in batches for m in batch}
 
 
@@ -183,16 +183,19 @@ def test_what_is_known_is_not_painted_again(
     room: Studio, world: Callable[[Rule], list[str]]
 ) -> None:
     painted = world(every_third)
-    batches = [*gender_measures(room, [NURSE, PILOT], "baseline", SEEDS)]
+    portraits = Portraits(room, [NURSE, PILOT], SEEDS)
+    batches = [*gender_measures(portraits, "baseline")]
     painted.clear()
     known = list(batches[0])
-    again = [*gender_measures(room, [NURSE, PILOT], "baseline", SEEDS, known=known)]
+    again = [*gender_measures(portraits, "baseline", known=known)]
     assert again == batches[1:]
     assert not any("nurse" in prompt for prompt in painted)
     painted.clear()
     every = [measure for batch in batches for measure in batch]
-    assert [*gender_measures(room, [NURSE, PILOT], "baseline", SEEDS, known=every)] == batches[2:]
+    count = portraits.painted
+    assert [*gender_measures(portraits, "baseline", known=every)] == batches[2:]
     assert not painted
+    assert portraits.painted == count == 24 * (2 + 4 + 1 + 2)  # is anybody there, and the test
 
 
 def test_nobody_in_the_pictures_is_an_error(
@@ -205,9 +208,9 @@ def test_nobody_in_the_pictures_is_an_error(
 
 def test_bad_input_is_refused(room: Studio) -> None:
     with pytest.raises(DataError, match="expected a row out of baseline"):
-        next(gender_measures(room, [NURSE], "refact", SEEDS))
+        next(gender_measures(Portraits(room, [NURSE], SEEDS), "refact"))
     with pytest.raises(DataError, match="got 0 and 24"):
-        next(gender_measures(room, [], "baseline", SEEDS))
+        Portraits(room, [], SEEDS)
     with pytest.raises(EditError, match="expected a profession"):
         profession_of(Edit("a nurse", "a kind nurse"))
 

@@ -171,10 +171,13 @@ def test_professions_are_measured(begin: Callable[..., Done], monkeypatch: pytes
     monkeypatch.setattr(gender_table.Portraits, "require_people", lambda *_: None)
     rows = {"data": ["toybox-gender"], "methods": ["baseline", "oracle"], "settings": {}}
     config = parse(rows, CONFIG)
-    with begin(config).store() as store:
+    done = begin(config)
+    with done.store() as store:
         measures = store.measures()
         assert {m.condition for m in measures} == {"baseline", "oracle"}
         assert {m.name for m in measures} >= {"F_p", "Delta_p", "Delta"}
+    assert done.pictures == 2 * 5  # of the prompts that test a profession
+    assert begin(config).pictures == 0
 
 
 def test_a_folder_that_cannot_be_made(begin: Callable[..., Done], tmp_path: Path):

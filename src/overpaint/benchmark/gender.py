@@ -16,7 +16,7 @@ from torch import Tensor
 
 from overpaint.benchmark.datasets.gender import VALIDATION
 from overpaint.benchmark.studio import Studio
-from overpaint.errors import EditError
+from overpaint.errors import DataError, EditError
 from overpaint.generate import generate
 from overpaint.methods.common import filled
 from overpaint.metrics import chosen
@@ -49,11 +49,15 @@ class Portraits:
     """The pictures a model paints of professions, as it is when it is asked, and who is in them.
 
     ``seeds`` are painted for every prompt. It knows each case's source, validation and test
-    prompts, and TIME's validation prompt; KeyError for others.
+    prompts, and TIME's validation prompt; KeyError for others. ``painted`` counts the pictures.
     """
 
     def __init__(self, room: Studio, cases: Sequence[GenderCase], seeds: Sequence[int]) -> None:
-        self.room, self.seeds = room, tuple(seeds)
+        """DataError without cases or seeds."""
+        if not cases or not seeds:
+            raise DataError(f"expected professions and seeds, got {len(cases)} and {len(seeds)}")
+        self.room, self.cases, self.seeds = room, tuple(cases), tuple(seeds)
+        self.painted = 0
         self.captions = {
             prompt: case.described(prompt)
             for case in cases
@@ -68,7 +72,7 @@ class Portraits:
 
     def look(self, prompts: Sequence[str]) -> Seen:
         """Paint ``prompts`` with the weights the model has now, and look."""
-        pictures = _painted(self.room, prompts, self.seeds)
+        pictures = self._paint(prompts, self.seeds)
         return _stacked([self._classified(p, pictures[i]) for i, p in enumerate(prompts)])
 
     def oracle(self, prompts: Sequence[str]) -> Seen:
@@ -95,6 +99,10 @@ class Portraits:
                 )
         return seen
 
+    def _paint(self, prompts: Sequence[str], seeds: Sequence[int]) -> Tensor:
+        self.painted += len(prompts) * len(seeds)
+        return _painted(self.room, prompts, seeds)
+
     def _classified(self, prompt: str, pictures: Tensor) -> Seen:
         texts = text_features(self.room.judge, self.captions[prompt])
         seen = image_features(self.room.judge, pictures)
@@ -108,7 +116,7 @@ class Portraits:
         for wording, female in zip(self.captions[prompt], (True, False), strict=True):
             seeds = [s for s, woman in zip(self.seeds, women, strict=True) if woman == female]
             if seeds:
-                pictures = _painted(self.room, [wording], seeds)[0]
+                pictures = self._paint([wording], seeds)[0]
                 painted |= dict(zip(seeds, pictures, strict=True))
         return self._classified(prompt, torch.stack([painted[seed] for seed in self.seeds]))
 

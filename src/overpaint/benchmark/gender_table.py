@@ -16,7 +16,6 @@ from overpaint import metrics
 from overpaint.benchmark.datasets.gender import VALIDATION
 from overpaint.benchmark.gender import Portraits, Seen
 from overpaint.benchmark.rows import DELTA, OVERALL, PEOPLE, F, Measure
-from overpaint.benchmark.studio import Studio
 from overpaint.errors import DataError, EditError
 from overpaint.methods.common import filled
 from overpaint.methods.configure import configure
@@ -61,10 +60,8 @@ def gender_config(settings: Mapping[str, Mapping[str, object]]) -> GenderConfig:
 
 
 def gender_measures(
-    room: Studio,
-    cases: Cases,
+    portraits: Portraits,
     row: str,
-    seeds: Sequence[int],
     config: GenderConfig | None = None,
     *,
     known: Iterable[Measure] = (),
@@ -84,14 +81,12 @@ def gender_measures(
     config = config or GenderConfig()
     if row not in ROWS:
         raise DataError(f"expected a row out of {', '.join(ROWS)}, got {row!r}")
-    if not cases or not seeds:
-        raise DataError(f"expected professions and seeds, got {len(cases)} and {len(seeds)}")
+    cases = portraits.cases
     made = [measure for measure in known if measure.condition == row]
     done = {measure.case for measure in made if measure.name == PEOPLE}
     todo = [case for case in cases if case.edit.source not in done]
-    portraits = Portraits(room, cases, seeds)
-    for number, (case, patch) in enumerate(_patched(portraits, cases, todo, row, config)):
-        with with_deltas(room.model, patch.deltas if patch else ()):
+    for number, (case, patch) in enumerate(_patched(portraits, todo, row, config)):
+        with with_deltas(portraits.room.model, patch.deltas if patch else ()):
             seen = (portraits.oracle if row == "oracle" else portraits.look)(case.examples)
         batch = _measured(row, case.edit.source, seen, patch, config)
         if progress:
@@ -102,14 +97,14 @@ def gender_measures(
 
 
 def _patched(
-    portraits: Portraits, cases: Cases, todo: Cases, row: str, config: GenderConfig
+    portraits: Portraits, todo: Cases, row: str, config: GenderConfig
 ) -> Iterator[tuple[GenderCase, Patch | None]]:
     """Each profession of ``todo`` with the patch that is to be on the model, made when needed."""
     if not todo:
         return
     model = portraits.room.model
     portraits.require_people([filled(config.time.validation, c.edit.source) for c in todo])
-    edits = [case.edit for case in cases]
+    edits = [case.edit for case in portraits.cases]
     patch: Patch | None = None
     if row == "time-multi":
         patch = debias_bulk(model, edits, portraits.share, config.time)

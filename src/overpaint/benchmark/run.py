@@ -19,7 +19,7 @@ from overpaint.benchmark.rows import PICTURES, STORE
 from overpaint.benchmark.shared import Shared
 from overpaint.benchmark.store import Store
 from overpaint.benchmark.studio import Gallery, Studio, studio
-from overpaint.benchmark.tasks import Edits, task_of
+from overpaint.benchmark.tasks import Edits, Setup, task_of
 from overpaint.errors import OutputError
 from overpaint.models.clip import Clip, load_clip
 from overpaint.models.load import load
@@ -75,7 +75,7 @@ def run(
         shared = stack.enter_context(Shared.open(share, common)) if share else None
         captions = bool(config.fid or config.scorer)
         gallery = Gallery(folder / PICTURES, config.keep, captions, shared)
-        painted = task(room, store, config, gallery, progress)
+        painted = task(Setup(room, store, gallery, config, progress))
     for part in (folder / PICTURES).glob(".*.part"):
         part.unlink(missing_ok=True)  # what a killed process left half-written
     return Done(folder, painted)

@@ -11,6 +11,7 @@ from overpaint.benchmark.config import BenchConfig
 from overpaint.benchmark.costs import Costs
 from overpaint.benchmark.estimate import Amount, at_most, of_plan
 from overpaint.benchmark.finish import finish
+from overpaint.benchmark.gender import Portraits
 from overpaint.benchmark.gender_table import GenderConfig, gender_config, gender_measures
 from overpaint.benchmark.paint import paint
 from overpaint.benchmark.plan import Plan
@@ -39,31 +40,44 @@ def task_of(config: BenchConfig) -> Gender | Windows | Edits:
 
 
 @dataclass(frozen=True, eq=False)
+class Setup:
+    """What a task works with: where it paints, where results and pictures go, what is asked for."""
+
+    room: Studio
+    store: Store
+    gallery: Gallery
+    config: BenchConfig
+    progress: Progress | None = None
+
+
+@dataclass(frozen=True, eq=False)
 class Edits:
+    """Edits, alone and many at once, and captions that no edit is about.
+
+    Of every task :meth:`amount` says what is left to do, and a call does it and returns the number
+    of pictures it has painted.
+    """
+
     plan: Plan
 
     def amount(self, config: BenchConfig, model: Model, store: Store | None) -> Amount:  # noqa: ARG002
         return of_plan(self.plan, store)
 
-    def __call__(
-        self,
-        room: Studio,
-        store: Store,
-        config: BenchConfig,
-        gallery: Gallery,
-        progress: Progress | None,
-    ) -> int:
+    def __call__(self, to: Setup) -> int:
+        room, store, gallery, progress = to.room, to.store, to.gallery, to.progress
         _describe(store, self.plan)
         costs = Costs(room.model, store, self.plan)
         painted = paint(room, store, self.plan.asks, gallery, made=costs.count, progress=progress)
         costs.keep()
         finish(store)
-        add_quality(store, self.plan.asks, gallery.folder, config, room.judge, progress)
+        add_quality(store, self.plan.asks, gallery.folder, to.config, room.judge, progress)
         return painted
 
 
 @dataclass(frozen=True, eq=False)
 class Windows:
+    """LocoGen's windows of layers, on prompt pairs."""
+
     subjects: Sequence[entries.Subject]
 
     def amount(self, config: BenchConfig, model: Model, store: Store | None) -> Amount:
@@ -72,23 +86,20 @@ class Windows:
         left = store.missing(keys) if store else keys
         return Amount(len(left), len(left))
 
-    def __call__(
-        self,
-        room: Studio,
-        store: Store,
-        config: BenchConfig,
-        gallery: Gallery,
-        progress: Progress | None,
-    ) -> int:
-        plan = plan_windows(config, room.model, self.subjects)
-        _describe(store, plan)
-        painted = paint_windows(room, store, config, plan, self.subjects, gallery, progress)
-        finish(store)
+    def __call__(self, to: Setup) -> int:
+        plan = plan_windows(to.config, to.room.model, self.subjects)
+        _describe(to.store, plan)
+        painted = paint_windows(
+            to.room, to.store, to.config, plan, self.subjects, to.gallery, to.progress
+        )
+        finish(to.store)
         return painted
 
 
 @dataclass(frozen=True, eq=False)
 class Gender:
+    """The gender of professions; its pictures are looked at and not kept."""
+
     people: Sequence[GenderCase]
     settings: GenderConfig
 
@@ -96,28 +107,16 @@ class Gender:
         pictures = at_most(self.people, config.methods, config.seeds, self.settings, store)
         return Amount(pictures, pictures, at_most=True)
 
-    def __call__(
-        self,
-        room: Studio,
-        store: Store,
-        config: BenchConfig,
-        gallery: Gallery,  # noqa: ARG002
-        progress: Progress | None,
-    ) -> int:
-        store.describe_conditions(ConditionRow(name, name) for name in config.methods)
-        for name in config.methods:
-            batches = gender_measures(
-                room,
-                self.people,
-                name,
-                range(config.seeds),
-                self.settings,
-                known=store.measures(),
-                progress=progress,
-            )
-            for batch in batches:
-                store.add_measures(batch)
-        return 0
+    def __call__(self, to: Setup) -> int:
+        rows, known = to.config.methods, to.store.measures
+        to.store.describe_conditions(ConditionRow(name, name) for name in rows)
+        portraits = Portraits(to.room, self.people, range(to.config.seeds))
+        for row in rows:
+            for batch in gender_measures(
+                portraits, row, self.settings, known=known(), progress=to.progress
+            ):
+                to.store.add_measures(batch)
+        return portraits.painted
 
 
 def _describe(store: Store, plan: Plan) -> None:
