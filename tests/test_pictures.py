@@ -9,7 +9,7 @@ import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
-from PIL import Image
+from PIL import Image, ImageDraw
 
 from overpaint.errors import DataError
 from overpaint.pictures import ACCENT, Row, font, grid, read_picture, save_picture, wrapped
@@ -78,6 +78,31 @@ def test_wrapped_lines_fit_and_lose_no_letter(text: str, width: int) -> None:
     lines = wrapped(text, font(15), width)
     assert "".join("".join(lines).split()) == "".join(text.split())
     assert all(font(15).getlength(line) <= width for line in lines)
+
+
+def drawn(letter: str, like: str) -> np.ndarray:
+    """``letter`` in the font of ``like``."""
+    sheet = Image.new("L", (40, 40))
+    ImageDraw.Draw(sheet).text((5, 5), letter, 255, font(18, like))
+    return np.asarray(sheet)
+
+
+@pytest.mark.parametrize("letter", "→≥éλ∆ßЖ✗±×₁−“…")
+def test_letters_beyond_ascii_are_drawn_and_not_as_a_box(letter: str) -> None:
+    box = drawn("\uffff", letter)
+    assert box.any()
+    assert drawn(letter, letter).any()
+    assert (drawn(letter, letter) != box).any()
+
+
+@pytest.mark.parametrize("place", ["prompt", "note", "title", "column"])
+def test_every_label_has_letters_beyond_ascii(place: str) -> None:
+    def sheet(text: str) -> np.ndarray:
+        said = dict.fromkeys(("prompt", "note", "title", "column"), "a") | {place: text}
+        row = Row(plain((9, 9, 9), n=1), said["prompt"], said["note"])
+        return np.asarray(grid([row], [said["column"]], title=said["title"]))
+
+    assert (sheet("é") != sheet("λ")).any()  # two boxes would be alike
 
 
 def test_picture_survives_a_file(tmp_path: Path) -> None:

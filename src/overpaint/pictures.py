@@ -11,6 +11,7 @@ import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cache
+from importlib.resources import files
 from itertools import groupby
 from pathlib import Path
 
@@ -70,11 +71,12 @@ def grid(
     sheet = Image.new("RGB", (width, head + 24 + len(rows) * cell + gaps + MARGIN), PAPER)
     draw = ImageDraw.Draw(sheet)
     if title:
-        line = _shortened(wrapped(title, font(24), width - 2 * MARGIN), 1)[0]
-        draw.text((MARGIN, MARGIN - 4), line, INK, font(24))
+        face = font(24, title)
+        line = _shortened(wrapped(title, face, width - 2 * MARGIN), 1)[0]
+        draw.text((MARGIN, MARGIN - 4), line, INK, face)
     for index, text in enumerate(columns):
         x = MARGIN + LABEL_WIDTH + index * (cell + GAP) + cell // 2
-        draw.text((x, head + 12), text, MUTED, font(14), anchor="ms")
+        draw.text((x, head + 12), text, MUTED, font(14, text), anchor="ms")
     y = head + 24
     for number, group in enumerate(groups):
         if number:
@@ -87,19 +89,20 @@ def grid(
 def _draw_group(sheet: Image.Image, group: Sequence[Row], y: int, cell: int) -> int:
     """Draw the rows of one prompt from height ``y``; returns the height below them."""
     draw = ImageDraw.Draw(sheet)
-    lines = wrapped(group[0].prompt, font(18), LABEL_WIDTH - 24)
-    notes = len(wrapped(group[0].note, font(15), LABEL_WIDTH - 36))
+    face = font(18, group[0].prompt)
+    lines = wrapped(group[0].prompt, face, LABEL_WIDTH - 24)
+    notes = len(_noted(group[0]))
     room = (cell + GROUP_GAP // 2 - 6) // LINE - notes
     lines = _shortened(lines, max(1, room))
     for number, line in enumerate(lines):
-        draw.text((MARGIN, y + number * LINE), line, INK, font(18))
+        draw.text((MARGIN, y + number * LINE), line, INK, face)
     top = y + len(lines) * LINE + 6  # no note may stand on top of the prompt
     for row in group:
-        note = wrapped(row.note, font(15), LABEL_WIDTH - 36)
+        note = _noted(row)
         middle = max(top, y + (cell - len(note) * LINE) // 2)
         for number, line in enumerate(note):
             colour = ACCENT if row.changed else MUTED
-            draw.text((MARGIN, middle + number * LINE), line, colour, font(15))
+            draw.text((MARGIN, middle + number * LINE), line, colour, font(15, row.note))
         if row.changed:
             edge = MARGIN + LABEL_WIDTH - 12
             draw.rectangle([edge, y, edge + 3, y + cell - 1], ACCENT)
@@ -113,6 +116,11 @@ def _draw_group(sheet: Image.Image, group: Sequence[Row], y: int, cell: int) -> 
     return y
 
 
+def _noted(row: Row) -> list[str]:
+    """The note of ``row`` in lines that fit beside its pictures."""
+    return wrapped(row.note, font(15, row.note), LABEL_WIDTH - 36)
+
+
 def _enlarged(side: int) -> int:
     """``side`` doubled until it is at least 128."""
     while side < 128:
@@ -120,10 +128,22 @@ def _enlarged(side: int) -> int:
     return side
 
 
+def font(size: int, text: str = "") -> Font:
+    """A font that has the letters of ``text``, from a file: the same on every machine.
+
+    Pillow's own has little beyond ASCII. Other texts are in DejaVu Sans, of which fonts/ holds
+    the Latin, Greek and Cyrillic letters, arrows and signs of mathematics; scripts beyond these,
+    such as 日本, would take fonts of megabytes and come out as boxes.
+    """
+    return _font(size, text.isascii())
+
+
 @cache
-def font(size: int) -> Font:
-    """The font that comes with Pillow, so that a grid looks the same on every machine."""
-    return ImageFont.load_default(size)
+def _font(size: int, plain: bool) -> Font:
+    if plain:
+        return ImageFont.load_default(size)
+    with files("overpaint").joinpath("fonts", "DejaVuSans.ttf").open("rb") as file:
+        return ImageFont.truetype(file, size)
 
 
 def wrapped(text: str, face: Font, width: int) -> list[str]:
