@@ -6,6 +6,7 @@ values: rows of equally many pictures, each row with its prompt and what was don
 
 from __future__ import annotations
 
+import io
 import os
 import re
 from collections.abc import Sequence
@@ -142,8 +143,8 @@ def font(size: int, text: str = "") -> Font:
 def _font(size: int, plain: bool) -> Font:
     if plain:
         return ImageFont.load_default(size)
-    with files("overpaint").joinpath("fonts", "DejaVuSans.ttf").open("rb") as file:
-        return ImageFont.truetype(file, size)
+    letters = files("overpaint").joinpath("fonts", "DejaVuSans.ttf").read_bytes()
+    return ImageFont.truetype(io.BytesIO(letters), size)
 
 
 def wrapped(text: str, face: Font, width: int) -> list[str]:
