@@ -95,6 +95,13 @@ def test_pictures_are_inside_and_only_of_as_many_cases_as_asked(make: Make):
     assert "img" not in [tag for tag, _ in page.seen]
 
 
+@pytest.mark.parametrize(("over", "alone"), [("edits", False), ("edits", True), ("layer", False)])
+def test_captions_of_many_edits_are_said_to_be_those_of_one(make: Make, over: str, alone: bool):
+    folder = make(keep=False, sweeps=[{"method": "time", "over": over, "alone": alone}])
+    said = "one that another edit is about was judged by" in written(folder)[0]
+    assert said == (over == "edits" and not alone)
+
+
 def test_a_wrong_picture_is_marked(make: Make):
     folder = make()
     found = read(folder)

@@ -6,7 +6,7 @@ import json
 from collections.abc import Sequence
 from typing import Any
 
-from overpaint.benchmark.config import UNEDITED
+from overpaint.benchmark.config import EDITS, UNEDITED
 from overpaint.benchmark.report.failures import Worst, margin, right, worst_first
 from overpaint.benchmark.report.markup import Html, element, join
 from overpaint.benchmark.report.read import Findings
@@ -38,6 +38,12 @@ def _explained(found: Findings, cases: int, pictures: int) -> str:
         text += " Pictures with a red edge and a cross do not show what they should."
         if pictures < cases:
             text += f" The worst {pictures} of {cases} cases have their pictures here."
+    sweeps = found.configuration.get("sweeps", ())
+    if any(sweep["over"] == EDITS and not sweep["alone"] for sweep in sweeps):
+        text += (
+            " Each prompt stands here with what it shall show when its edit is alone. In a model "
+            "that holds many, one that another edit is about was judged by what that edit says."
+        )
     return text
 
 
