@@ -12,6 +12,7 @@ import torch
 
 os.environ.setdefault("HF_HUB_OFFLINE", "1")  # no test may reach the network
 
+from overpaint.models.clip import Clip, load_clip
 from overpaint.models.load import load, silence, toybox_folder
 from overpaint.models.model import Model
 
@@ -22,6 +23,12 @@ WIDTH = 32
 def toybox() -> Model:
     """The embedded model. Shared: a test that patches it must take the patch off again."""
     return load("toybox")
+
+
+@pytest.fixture(scope="session")
+def judge() -> Clip:
+    """The CLIP that judges Toybox's pictures. Shared: no test may change it."""
+    return load_clip("toybox-judge")
 
 
 @pytest.fixture(autouse=True)

@@ -6,33 +6,25 @@ from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
-import pytest
-
 from overpaint.benchmark.config import parse
 from overpaint.benchmark.estimate import pace
 from overpaint.benchmark.rows import STORE
 from overpaint.benchmark.run import estimate, run
 from overpaint.benchmark.store import Store
 from overpaint.benchmark.studio import studio
-from overpaint.models.clip import Clip, load_clip
+from overpaint.models.clip import Clip
 from overpaint.models.model import Model
+
+from .conftest import SMALL
 
 CONFIG = parse(
     {
         "data": ["toybox-attributes"],
         "methods": ["baseline", "oracle", "time"],
-        "limit": 1,
         "seeds": 2,
-        "steps": 1,
-        "size": 32,
-        "batch": 8,
+        **SMALL,
     }
 )
-
-
-@pytest.fixture(scope="module")
-def judge() -> Clip:
-    return load_clip("toybox-judge")
 
 
 def test_it_counts_what_is_painted_and_what_is_left(sd1: Model, judge: Clip, tmp_path: Path):

@@ -19,7 +19,7 @@ from overpaint.benchmark.studio import Studio, studio
 from overpaint.errors import DataError, EditError
 from overpaint.generate import generate
 from overpaint.methods.debias import DebiasConfig, assess
-from overpaint.models.clip import load_clip
+from overpaint.models.clip import Clip
 from overpaint.models.model import Model
 from overpaint.models.sites import cross_attention_sites, module_at
 from overpaint.toybox import cases
@@ -43,8 +43,8 @@ Rule = Callable[[str, int, bool], int]
 
 
 @pytest.fixture
-def room(make_sd1: Callable[..., Model]) -> Studio:
-    return studio(make_sd1(), load_clip("toybox-judge"), steps=1, batch=4)
+def room(make_sd1: Callable[..., Model], judge: Clip) -> Studio:
+    return studio(make_sd1(), judge, steps=1, batch=4)
 
 
 @pytest.fixture

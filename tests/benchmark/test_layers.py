@@ -9,7 +9,7 @@ from overpaint.benchmark.datasets.emotions import emotion_cases
 from overpaint.benchmark.layers import editable_layers, layer_scores
 from overpaint.generate import generate
 from overpaint.methods.refact import ReFACTConfig, refact
-from overpaint.models.clip import image_features, load_clip, text_features
+from overpaint.models.clip import Clip, image_features, text_features
 from overpaint.models.model import Model
 from overpaint.models.sampling import Sampling
 from overpaint.models.weights import with_deltas
@@ -21,8 +21,7 @@ def test_last_layer_is_not_among_them(toybox: Model) -> None:
     assert editable_layers(toybox) == tuple(range(11))
 
 
-def test_scores_are_those_of_the_patched_model(toybox: Model) -> None:
-    judge = load_clip("toybox-judge")
+def test_scores_are_those_of_the_patched_model(toybox: Model, judge: Clip) -> None:
     cases = emotion_cases(toybox=True)[:2]
     how = Sampling(steps=1, batch_size=2)
     ticks: list[tuple[int, int]] = []

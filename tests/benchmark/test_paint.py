@@ -17,7 +17,7 @@ from overpaint.generate import generate
 from overpaint.methods.mass import MassConfig
 from overpaint.methods.refact import ReFACTConfig, refact
 from overpaint.methods.time_edit import TIMEConfig, time_edit
-from overpaint.models.clip import image_features, load_clip, text_features
+from overpaint.models.clip import Clip, image_features, text_features
 from overpaint.models.model import Model
 from overpaint.models.moments import Corpus
 from overpaint.models.weights import with_deltas
@@ -40,8 +40,8 @@ TIME = State("time", (Step((EDIT,), TIMEConfig()),))
 
 
 @pytest.fixture
-def room(make_sd1: Callable[..., Model]) -> Studio:
-    return studio(make_sd1(), load_clip("toybox-judge"), steps=2, batch=4)
+def room(make_sd1: Callable[..., Model], judge: Clip) -> Studio:
+    return studio(make_sd1(), judge, steps=2, batch=4)
 
 
 @pytest.fixture

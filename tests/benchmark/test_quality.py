@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
@@ -14,14 +13,15 @@ from PIL import Image
 from overpaint.benchmark import entries, quality
 from overpaint.benchmark.config import parse as configured
 from overpaint.benchmark.quality import reference_pictures
-from overpaint.benchmark.run import PICTURES, Done, check, plan_of, run
+from overpaint.benchmark.run import PICTURES, check, plan_of
 from overpaint.errors import ConfigError, DataError, ModelError, PromptError
 from overpaint.metrics.quality import ImageTower, clip_score, frechet_distances
 from overpaint.models.clip import Clip, load_clip
-from overpaint.models.model import Model
 from overpaint.pictures import read_picture
 from overpaint.toybox.grammar import parse
 from overpaint.toybox.render import render
+
+from .conftest import SMALL, Begin
 
 CONFIG = configured(
     {
@@ -30,30 +30,18 @@ CONFIG = configured(
         "fid": "judge",
         "scorer": "toybox",
         "methods": ["baseline", "time"],
-        "limit": 3,
         "seeds": 1,
-        "steps": 1,
-        "size": 32,
-        "batch": 8,
         "keep": 0,
+        **SMALL,
+        "limit": 3,
     }
 )
 
 
-@pytest.fixture(scope="module")
-def judge() -> Clip:
-    return load_clip("toybox-judge")
-
-
-@pytest.fixture
-def begin(make_sd1: Callable[..., Model], judge: Clip, tmp_path: Path) -> Callable[[], Done]:
-    return lambda: run(CONFIG, tmp_path / "run", model=make_sd1(), judge=judge)
-
-
 def test_a_run_measures_the_caption_pictures_it_keeps(
-    begin: Callable[[], Done], judge: Clip, monkeypatch: pytest.MonkeyPatch
+    begin: Begin, judge: Clip, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    done = begin()
+    done = begin(CONFIG)
     texts = {key: ask.prompt for ask in plan_of(CONFIG).asks for key in ask.keys()}
     with done.store() as store:
         found = {(m.condition, m.name): m.value for m in store.measures()}
@@ -80,18 +68,16 @@ def test_a_run_measures_the_caption_pictures_it_keeps(
 
     monkeypatch.setattr(quality, "frechet_distances", never)
     monkeypatch.setattr(quality, "clip_score", never)
-    assert begin().pictures == 0
+    assert begin(CONFIG).pictures == 0
 
 
-def test_a_picture_that_is_gone_is_named(
-    begin: Callable[[], Done], monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_picture_that_is_gone_is_named(begin: Begin, monkeypatch: pytest.MonkeyPatch) -> None:
     with monkeypatch.context() as before:
         before.setattr("overpaint.benchmark.tasks.add_quality", lambda *_: None)
-        done = begin()
+        done = begin(CONFIG)
     next((done.folder / PICTURES).glob("*.png")).unlink()
     with pytest.raises(DataError, match=r"\.png is gone"):
-        begin()
+        begin(CONFIG)
 
 
 def test_the_renderer_draws_the_reference(judge: Clip) -> None:

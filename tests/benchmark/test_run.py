@@ -6,7 +6,6 @@ import json
 import os
 import subprocess
 import sys
-from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -14,12 +13,12 @@ from typing import Any
 import pytest
 
 from overpaint.benchmark import paint, patches
-from overpaint.benchmark.config import BenchConfig, parse
-from overpaint.benchmark.run import Done, plan_of, run
+from overpaint.benchmark.config import parse
+from overpaint.benchmark.run import plan_of
 from overpaint.benchmark.score import summaries
 from overpaint.errors import DataError, OutputError
-from overpaint.models.clip import Clip, load_clip
-from overpaint.models.model import Model
+
+from .conftest import SMALL, Begin
 
 QUICK = {"layer": 0, "steps": 2, "contrast": 4, "covariance_weight": 0.0}
 CONFIG = parse(
@@ -28,33 +27,13 @@ CONFIG = parse(
         "data": ["toybox-attributes", "toybox-roles"],
         "methods": ["baseline", "oracle", "rewrite", "time", "refact"],
         "settings": {"refact": QUICK, "mass": QUICK},
-        "limit": 1,
         "seeds": 1,
-        "steps": 1,
-        "size": 32,
-        "batch": 8,
+        **SMALL,
     }
 )
 
 
-@pytest.fixture(scope="module")
-def judge() -> Clip:
-    return load_clip("toybox-judge")
-
-
-@pytest.fixture
-def begin(make_sd1: Callable[..., Model], judge: Clip, tmp_path: Path) -> Callable[..., Done]:
-    """``begin(config, name="run", seed=0) -> Done`` on a tiny random model."""
-
-    def call(config: BenchConfig, name: str = "run", seed: int = 0) -> Done:
-        return run(
-            config, tmp_path / name, model=make_sd1(seed), judge=judge, notes={"command": "x"}
-        )
-
-    return call
-
-
-def test_a_run_has_all_that_was_asked_for(begin: Callable[..., Done]):
+def test_a_run_has_all_that_was_asked_for(begin: Begin):
     done = begin(CONFIG)
     plan = plan_of(CONFIG)
     different = {(ask.state.key, ask.prompt, seed) for ask in plan.asks for seed in ask.seeds}
@@ -78,9 +57,7 @@ def test_a_run_has_all_that_was_asked_for(begin: Callable[..., Done]):
         assert kept == {row.picture for row in store.results()}
 
 
-def test_a_finished_run_computes_nothing_again(
-    begin: Callable[..., Done], monkeypatch: pytest.MonkeyPatch
-):
+def test_a_finished_run_computes_nothing_again(begin: Begin, monkeypatch: pytest.MonkeyPatch):
     first = begin(CONFIG)
     with first.store() as store:
         before, about = store.digest(), store.conditions()
@@ -95,7 +72,7 @@ def test_a_finished_run_computes_nothing_again(
         assert (store.digest(), store.conditions()) == (before, about)
 
 
-def test_a_run_goes_on_with_the_same_settings_and_weights_only(begin: Callable[..., Done]):
+def test_a_run_goes_on_with_the_same_settings_and_weights_only(begin: Begin):
     config = replace(CONFIG, methods=("baseline",), limit=1, data=("toybox-roles",))
     begin(config)
     with pytest.raises(DataError, match="begun with another weights"):
@@ -105,7 +82,7 @@ def test_a_run_goes_on_with_the_same_settings_and_weights_only(begin: Callable[.
     assert begin(replace(config, batch=3)).pictures == 0
 
 
-def test_curves_hold_many_edits(begin: Callable[..., Done]):
+def test_curves_hold_many_edits(begin: Begin):
     sweeps = [
         {"method": "refact", "over": "edits", "values": [1, "all"]},
         {"series": "each", "method": "refact", "over": "edits", "values": [2], "alone": True},
@@ -137,7 +114,7 @@ def test_curves_hold_many_edits(begin: Callable[..., Done]):
         )
 
 
-def test_prompts_that_no_edit_is_about(begin: Callable[..., Done]):
+def test_prompts_that_no_edit_is_about(begin: Begin):
     config = parse({"captions": "toybox-captions", "methods": ["baseline", "refact"]}, CONFIG)
     config = replace(config, limit=3, groups={"RoAD": ("roles",)})
     with begin(config).store() as store:
@@ -152,7 +129,7 @@ def test_prompts_that_no_edit_is_about(begin: Callable[..., Done]):
         assert summaries(store)["baseline", "all"].cases == 6
 
 
-def test_windows_of_layers(begin: Callable[..., Done]):
+def test_windows_of_layers(begin: Begin):
     config = parse({"data": ["toybox-pairs"], "window": 3, "methods": [], "seeds": 2}, CONFIG)
     done = begin(config)
     assert done.pictures == 3 * 2 * 3  # three kinds, two seeds, two windows and none
@@ -165,7 +142,7 @@ def test_windows_of_layers(begin: Callable[..., Done]):
     assert begin(config).pictures == 0
 
 
-def test_professions_are_measured(begin: Callable[..., Done], monkeypatch: pytest.MonkeyPatch):
+def test_professions_are_measured(begin: Begin, monkeypatch: pytest.MonkeyPatch):
     from overpaint.benchmark import gender_table
 
     monkeypatch.setattr(gender_table.Portraits, "require_people", lambda *_: None)
@@ -180,7 +157,7 @@ def test_professions_are_measured(begin: Callable[..., Done], monkeypatch: pytes
     assert begin(config).pictures == 0
 
 
-def test_a_folder_that_cannot_be_made(begin: Callable[..., Done], tmp_path: Path):
+def test_a_folder_that_cannot_be_made(begin: Begin, tmp_path: Path):
     (tmp_path / "file").write_text("")
     with pytest.raises(OutputError, match="cannot make the folder"):
         begin(CONFIG, "file/run")

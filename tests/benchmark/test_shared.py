@@ -3,49 +3,36 @@
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Callable
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
 import pytest
 import torch
 
 from overpaint.benchmark.config import parse
-from overpaint.benchmark.run import Done, run
+from overpaint.benchmark.run import Done
 from overpaint.benchmark.shared import Seen, Shared
 from overpaint.errors import OutputError
-from overpaint.models.clip import Clip, load_clip
-from overpaint.models.model import Model
+
+from .conftest import SMALL, Begin
 
 CONFIG = parse(
     {
         "data": ["toybox-attributes"],
         "methods": ["baseline", "time"],
         "settings": {"time": {"lam": 1}},
-        "limit": 1,
         "seeds": 2,
-        "steps": 1,
-        "size": 32,
-        "batch": 8,
         "keep": 1,
+        **SMALL,
     }
 )
 
 
-@pytest.fixture(scope="module")
-def judge() -> Clip:
-    return load_clip("toybox-judge")
-
-
 @pytest.fixture
-def begin(make_sd1: Callable[..., Model], judge: Clip, tmp_path: Path) -> Callable[..., Done]:
-    """``begin(config, name, seed=0, alone=False) -> Done``; all share but those ``alone``."""
-
-    def call(config, name: str, seed: int = 0, alone: bool = False) -> Done:
-        share = None if alone else tmp_path / "shared"
-        return run(config, tmp_path / name, model=make_sd1(seed), judge=judge, share=share)
-
-    return call
+def begin(begin: Begin, tmp_path: Path) -> Begin:
+    """All runs share, but those with ``share=None``."""
+    return partial(begin, share=tmp_path / "shared")
 
 
 def digest(done: Done) -> str:
@@ -62,7 +49,7 @@ def test_a_run_that_takes_ends_as_one_that_paints(begin) -> None:
     first = begin(CONFIG, "first")
     assert first.pictures == 44
     taking = begin(more, "taking")
-    painting = begin(more, "painting", alone=True)
+    painting = begin(more, "painting", share=None)
     assert painting.pictures == 44 + 12  # of the oracle, six prompts that are not the baseline's
     assert taking.pictures == 12 + 22  # and what the first run had not kept
     assert digest(taking) == digest(painting)

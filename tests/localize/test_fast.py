@@ -14,7 +14,7 @@ from overpaint.localize.fast import FastConfig, changes_of, choose, fast_locogen
 from overpaint.localize.locogen import locogen
 from overpaint.localize.painter import Painter
 from overpaint.localize.search import LocoGenConfig, windows_of
-from overpaint.models.clip import Clip, load_clip
+from overpaint.models.clip import Clip
 from overpaint.models.model import Model
 
 from .conftest import DEPTH, READERS
@@ -72,9 +72,8 @@ def test_no_second_round_where_one_window_is_left(reader: Model, eye: Eye) -> No
     assert painter.evaluations == len(WINDOWS) + 1 + len(WINDOWS) * FAST.steps * 2
 
 
-def test_finds_what_the_exhaustive_search_finds(toybox: Model) -> None:
+def test_finds_what_the_exhaustive_search_finds(toybox: Model, judge: Clip) -> None:
     """Or a window that does nearly as much; the embedded model, because it can paint."""
-    judge = load_clip("toybox-judge")
     config = LocoGenConfig(window=2, seeds=(0, 1), steps=6)
     pair = ["a cat in the style of zorvan"], ["a cat"]
     exact = locogen(toybox, judge, "style", *pair, config)

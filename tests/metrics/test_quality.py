@@ -12,14 +12,9 @@ from torch import Tensor, nn
 
 from overpaint.errors import DataError, ModelError
 from overpaint.metrics.quality import ImageTower, clip_score, frechet_distances, inception
-from overpaint.models.clip import Clip, load_clip
+from overpaint.models.clip import Clip
 
 PROMPTS = ["a rose", "a blue rose in the park", "two cats"]
-
-
-@pytest.fixture(scope="module")
-def judge() -> Clip:
-    return load_clip("toybox-judge")
 
 
 def pictures(count: int, seed: int, dark: int = 0) -> Tensor:

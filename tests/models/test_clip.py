@@ -20,11 +20,6 @@ PROMPTS = ["a rose", "a blue rose in the park", "the president of arda"]
 
 
 @pytest.fixture(scope="module")
-def judge() -> Clip:
-    return load_clip("toybox-judge")
-
-
-@pytest.fixture(scope="module")
 def images() -> torch.Tensor:
     return torch.rand(5, 3, 64, 64, generator=torch.Generator().manual_seed(0))
 
