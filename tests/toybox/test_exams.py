@@ -14,7 +14,7 @@ from overpaint.toybox.scene import Scene
 from overpaint.toybox.train.exams import EXAMS, PICTURES, Exam, sheets
 from overpaint.toybox.train.run import Run
 
-SHAPES, MOODS, NEIGHBOURS = EXAMS
+SHAPES, MOODS, GENDERS, NEIGHBOURS = EXAMS
 PLAIN = ["a rose", "two blue roses", "a blue house in the style of zorvan", "nimo", "two cups"]
 
 
@@ -22,6 +22,7 @@ def _example(exam: Exam) -> str:
     return {
         SHAPES: "a blue rose in the park",
         MOODS: "a sketch of the happy king of arda",
+        GENDERS: "a painting of a female pilot",
         NEIGHBOURS: "ada vale and a cup at night",
     }[exam]
 
@@ -34,9 +35,10 @@ def _with_name(scene: Scene, at: int) -> Scene:
 
 @pytest.mark.parametrize("exam", EXAMS)
 def test_each_exam_asks_about_its_own_kind_only(exam: Exam) -> None:
-    others = [_example(e) for e in EXAMS if e is not exam]
-    assert exam.asked(parse(_example(exam)))
-    assert not any(exam.asked(parse(caption)) for caption in [*others, *PLAIN])
+    captions = [*map(_example, EXAMS), *PLAIN, "a sad pilot"]
+    asked = [caption for caption in captions if exam.asked(parse(caption))]
+    people = ["a painting of a female pilot", "a sad pilot"] if exam is MOODS else []
+    assert asked == [_example(exam), *people]
 
 
 @pytest.mark.parametrize("exam", EXAMS)
@@ -56,6 +58,8 @@ def test_rivals_differ_in_one_thing() -> None:
     assert kept == {("king", "arda", "a sketch of", "", "")}
     shapes = SHAPES.rivals(parse(_example(SHAPES)), SHAPES.count, random.Random(2))
     assert {(s.subjects[0].color, s.setting) for s in shapes} == {("blue", "in the park")}
+    (man,) = GENDERS.rivals(parse(_example(GENDERS)), GENDERS.count, random.Random(4))
+    assert man.caption == "a painting of a male pilot"
     pairs = NEIGHBOURS.rivals(parse(_example(NEIGHBOURS)), NEIGHBOURS.count, random.Random(3))
     assert {s.subjects[0].name for s in pairs} == {"ada vale"}
     assert {_with_name(s, at=1) for s in pairs} == {_with_name(pairs[0], at=1)}
@@ -67,7 +71,7 @@ def test_sheets_hold_every_exam_with_captions_picture_by_picture(tmp_path: Path)
     run = Run(tmp_path, "cpu")
     found = sheets(run, np.random.default_rng(0), random.Random(0))
     for exam, sheet in zip(EXAMS, found, strict=True):
-        assert {captions[k] for k in sheet.pictures} == {_example(exam)}
+        assert all(exam.asked(parse(captions[k])) for k in sheet.pictures)
         assert len(set(sheet.pictures.tolist())) == PICTURES
         assert len(sheet.wrong) == PICTURES * exam.count
     again = sheets(run, np.random.default_rng(0), random.Random(0))

@@ -1,8 +1,8 @@
 """What a judge is examined on while it learns: every value that one thing about a picture can have.
 
 Among pictures drawn at random a colour, a setting, a person tells nearly every caption from the
-others, and shapes in an unusual colour, moods and second subjects are learnt last. An exam asks
-about exactly one of them: the captions differ in nothing else.
+others; shapes in an unusual colour, moods, genders and second subjects are learnt last. An exam
+asks about exactly one of them: the captions differ in nothing else.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from overpaint.toybox.train.mistakes import WITH_MOOD, with_first
 from overpaint.toybox.train.run import Run
 from overpaint.toybox.world import EMOTIONS, OBJECTS
 
-PICTURES = 24  # of each exam in a batch
+PICTURES = 20  # of each exam in a batch
 
 
 @dataclass(frozen=True)
@@ -80,6 +80,14 @@ def _other_moods(scene: Scene, count: int, chance: random.Random) -> list[Scene]
     return [with_first(scene, emotion=mood) for mood in chance.sample(others, count)]
 
 
+def _states_gender(scene: Scene) -> bool:
+    return _alone(scene) and scene.subjects[0].female is not None
+
+
+def _other_gender(scene: Scene, _: int, __: random.Random) -> list[Scene]:
+    return [with_first(scene, female=not scene.subjects[0].female)]
+
+
 def _has_neighbour(scene: Scene) -> bool:
     return len(scene.subjects) == 2 and scene.subjects[1].kind == "object"
 
@@ -96,5 +104,6 @@ def _other_neighbours(scene: Scene, count: int, chance: random.Random) -> list[S
 EXAMS = (
     Exam(_is_colored, _other_objects, 12),
     Exam(_can_be_moody, _other_moods, len(EMOTIONS)),
+    Exam(_states_gender, _other_gender, 1),
     Exam(_has_neighbour, _other_neighbours, 8),
 )
