@@ -58,8 +58,9 @@ format: .venv/installed-check
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
 
+# Not --quiet: it hides the warnings that --strict should count.
 docs: .venv/installed-docs
-	$(BIN)/mkdocs build --strict --quiet
+	$(BIN)/mkdocs build --strict
 	@echo "open site/index.html"
 
 # The papers' tables on Toybox: ReFACT's Table 1, TIME's 2 to 4, every method, many edits at once.
