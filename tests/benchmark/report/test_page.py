@@ -116,6 +116,14 @@ def test_a_wrong_picture_is_marked(make: Make):
     assert wrong < len(marked) <= wrong + pairs  # those in the headings are shown twice
 
 
+def test_a_case_has_no_columns_of_those_that_were_not_asked_for_it(make: Make):
+    folder = make(cases=CASES[:1], leave_out=7 * SEEDS)  # all that the last condition has
+    text, _ = written(folder)
+    (case,) = re.findall(r'<details class="case".*?</details>', text, flags=re.DOTALL)
+    heads = re.findall(r'<th scope="col"[^>]*>(\w+)', case)
+    assert heads == ["Prompt", "before", "time", "refact"]
+
+
 def test_an_unfinished_run_says_so(make: Make):
     text, page = written(make(leave_out=SEEDS + 1))
     whole = len(CONDITIONS) * len(CASES) * 7 * SEEDS

@@ -63,7 +63,7 @@ def _choice(name: str, label: str, everything: str, values: Any) -> Html:
 
 
 def _case(found: Findings, worst: Worst, *, pictures: bool) -> Html:
-    case, conditions = worst.case, _columns(found)
+    case, conditions = worst.case, _columns(found, worst.case)
     head = element(
         "tr",
         element("th", "Prompt", scope="col"),
@@ -123,10 +123,14 @@ def _pair(found: Findings, worst: Worst) -> list[Html]:
     return [_image(found, result, asked) for result, asked in (*shown, (lowest, part))]
 
 
-def _columns(found: Findings) -> list[ConditionRow]:
-    """Before, after by each editor, oracle."""
+def _columns(found: Findings, case: CaseRow) -> list[ConditionRow]:
+    """Before, after by each editor, oracle; not those that have nothing of the case."""
     order = {"baseline": 0, "oracle": 2, "rewrite": 2}
-    return sorted(found.conditions, key=lambda c: order.get(c.method, 1))
+    places = [probe["place"] for probe in case.probes]
+    known = [
+        c for c in found.conditions if any((c.name, case.name, p) in found.seen for p in places)
+    ]
+    return sorted(known, key=lambda c: order.get(c.method, 1))
 
 
 def _head(found: Findings, case: CaseRow, condition: ConditionRow) -> Html:

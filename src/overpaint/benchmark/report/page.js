@@ -32,7 +32,8 @@ if (form && form.elements.length) {
       const after = cell.querySelector(".wrong") ?? cell.querySelector(".shot");
       if (!after) continue;
       const place = [...cell.querySelectorAll(".shot")].indexOf(after);
-      const before = row.querySelector("td")?.querySelectorAll(".shot")[place];
+      const first = row.querySelector("td"); // the unedited model, where the run has it
+      const before = first.dataset.method ? undefined : first.querySelectorAll(".shot")[place];
       c.pair.replaceChildren(...[before, after].filter(Boolean).map((n) => n.cloneNode(true)));
     }
     box.append(...[...cases].sort((a, b) => value(a) - value(b)).map((c) => c.node));
