@@ -17,7 +17,11 @@ QUALITY = 82
 
 @lru_cache(maxsize=4096)
 def data_uri(path: Path) -> str:
-    """The picture in the file, at most ``SIDE`` wide, as WebP; DataError when it is none."""
+    """The picture in the file, at most ``SIDE`` wide, as WebP; DataError when it is none.
+
+    Toybox's small pictures are doubled: WebP keeps colour at half of the resolution, and theirs
+    would run over its edges.
+    """
     buffer = io.BytesIO()
     try:
         with Image.open(path) as image:
@@ -27,6 +31,9 @@ def data_uri(path: Path) -> str:
             f"expected a picture, got {str(path)!r}: {error.strerror or 'a damaged file'}; remove "
             "it, then the report goes without"
         ) from error
+    width, height = small.size
+    if 2 * max(width, height) <= SIDE:
+        small = small.resize((2 * width, 2 * height), Image.Resampling.LANCZOS)
     small.thumbnail((SIDE, SIDE), Image.Resampling.LANCZOS)
     small.save(buffer, "WEBP", quality=QUALITY, method=4)
     return uri("image/webp", buffer.getvalue())
