@@ -51,31 +51,21 @@ def test_same_call_same_pictures_without_touching_the_global_generator(sd1: Mode
     assert torch.equal(generate(sd1, PROMPTS, [0], steps=2), first)
 
 
-def test_pictures_are_those_of_the_pipeline(sd1: Model) -> None:
+@pytest.mark.parametrize(("name", "steps"), [("sd1", 5), ("sdxl", 3)])
+def test_pictures_are_those_of_the_pipeline(
+    request: pytest.FixtureRequest, name: str, steps: int
+) -> None:
     """The reference: diffusers' own loop with the same scheduler and the same noise."""
     from diffusers import DPMSolverMultistepScheduler
 
-    ours = generate(sd1, ["a rose"], [3], steps=5, guidance=4.0, batch_size=1)[0, 0]
+    model: Model = request.getfixturevalue(name)
+    ours = generate(model, ["a rose"], [3], steps=steps, guidance=4.0, batch_size=1)[0, 0]
     noise = torch.randn(1, 4, 16, 16, generator=torch.Generator().manual_seed(3))
-    pipeline = sd1.pipeline
+    pipeline = model.pipeline
     pipeline.scheduler = DPMSolverMultistepScheduler.from_config(pipeline.scheduler.config)
     pipeline.set_progress_bar_config(disable=True)
     theirs = pipeline(
-        "a rose", num_inference_steps=5, guidance_scale=4.0, latents=noise, output_type="pt"
-    ).images[0]
-    assert (ours.float() - theirs * 255).abs().max() <= 1
-
-
-def test_sdxl_pictures_are_those_of_the_pipeline(sdxl: Model) -> None:
-    from diffusers import DPMSolverMultistepScheduler
-
-    ours = generate(sdxl, ["a rose"], [3], steps=3, guidance=4.0, batch_size=1)[0, 0]
-    noise = torch.randn(1, 4, 16, 16, generator=torch.Generator().manual_seed(3))
-    pipeline = sdxl.pipeline
-    pipeline.scheduler = DPMSolverMultistepScheduler.from_config(pipeline.scheduler.config)
-    pipeline.set_progress_bar_config(disable=True)
-    theirs = pipeline(
-        "a rose", num_inference_steps=3, guidance_scale=4.0, latents=noise, output_type="pt"
+        "a rose", num_inference_steps=steps, guidance_scale=4.0, latents=noise, output_type="pt"
     ).images[0]
     assert (ours.float() - theirs * 255).abs().max() <= 1
 

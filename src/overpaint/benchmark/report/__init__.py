@@ -5,11 +5,11 @@ from __future__ import annotations
 from pathlib import Path
 
 from overpaint.benchmark.report import compare, paper, tables
-from overpaint.benchmark.report.measures import measures, measures_csv
+from overpaint.benchmark.report.measures import measures
 from overpaint.benchmark.report.page import page
 from overpaint.benchmark.report.read import Findings, read
 from overpaint.benchmark.report.table import Table
-from overpaint.benchmark.report.text import to_csv, to_latex, to_markdown
+from overpaint.benchmark.report.text import records_to_csv, to_csv, to_latex, to_markdown
 from overpaint.errors import OutputError
 from overpaint.patching.atomic import write_whole
 
@@ -32,8 +32,8 @@ def report(run: Path, folder: Path | None = None, *, pictures: int = PICTURES) -
     made = _tables(found)
     shown = [table for table in made if not table.name.startswith("measures")]
     texts = {f"{table.name}.csv": to_csv(table) for table in shown}
-    texts |= {"measures.csv": measures_csv(found)} if found.measures else {}
-    texts |= {"cases.csv": tables.cases_csv(found)} if found.scores else {}
+    texts |= {"measures.csv": records_to_csv(found.measures)} if found.measures else {}
+    texts |= {"cases.csv": records_to_csv(found.scores)} if found.scores else {}
     texts |= {"tables.md": to_markdown(made), "tables.tex": to_latex(made)}
     files = {PAGE: page(found, made, texts, pictures), **texts}
     try:

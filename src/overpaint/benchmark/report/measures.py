@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import csv
-import io
 import math
 import re
 from collections.abc import Iterator, Sequence
@@ -31,15 +29,6 @@ def measures(found: Findings) -> list[Table]:
     """What was measured of whole conditions, then of their cases."""
     whole = _whole(found)
     return [*([whole] if whole else []), *_by_case(found)]
-
-
-def measures_csv(found: Findings) -> str:
-    """Every measure there is, one a line."""
-    file = io.StringIO()
-    write = csv.writer(file, lineterminator="\n")
-    write.writerow(Measure._fields)
-    write.writerows(found.measures)
-    return file.getvalue()
 
 
 def overall(found: Findings) -> dict[str, list[Measure]]:

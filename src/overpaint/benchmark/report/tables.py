@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import csv
-import io
 from collections.abc import Iterator, Sequence
 from dataclasses import fields, replace
 
@@ -11,7 +9,7 @@ from overpaint.benchmark.report.paper import as_number, published
 from overpaint.benchmark.report.read import Findings
 from overpaint.benchmark.report.table import Cell, Column, Row, Table, marked, number
 from overpaint.benchmark.rows import ConditionRow
-from overpaint.benchmark.score import CaseScore, Summary
+from overpaint.benchmark.score import Summary
 
 SCORES = tuple(
     Column(name, label, scale=100, better=1)
@@ -92,12 +90,3 @@ def costs(found: Findings) -> Table | None:
         return None
     note = "Mean of all edits: time to compute one, size of its patch, share of weights it touches."
     return marked(Table("costs", "What an edit costs", columns, rows, note=note))
-
-
-def cases_csv(found: Findings) -> str:
-    """Efficacy, generality and specificity of every case under every condition."""
-    file = io.StringIO()
-    write = csv.writer(file, lineterminator="\n")
-    write.writerow(CaseScore._fields)
-    write.writerows(found.scores)
-    return file.getvalue()

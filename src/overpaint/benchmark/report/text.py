@@ -7,10 +7,16 @@ import io
 import re
 from collections.abc import Iterable, Sequence
 from itertools import groupby
+from typing import NamedTuple
 
 from overpaint.benchmark.report.table import Cell, Column, Row, Table
 
 PARTS = {"spread": "sd", "low": "low", "high": "high", "p": "p"}
+
+
+def records_to_csv(records: Sequence[NamedTuple]) -> str:
+    """At least one record of a kind, one a line, under the names of its fields."""
+    return _lines([records[0]._fields, *records])
 
 
 def to_csv(table: Table) -> str:
@@ -26,14 +32,17 @@ def to_csv(table: Table) -> str:
     head = ["group", table.heading.lower(), "source"]
     for column, parts in zip(table.columns, used, strict=True):
         head += [column.name, *(f"{column.name}_{PARTS[part]}" for part in parts)]
-    file = io.StringIO()
-    write = csv.writer(file, lineterminator="\n")
-    write.writerow(head)
+    lines: list[list[object]] = []
     for row in table.rows:
-        line: list[object] = [row.group, row.name, row.source]
+        lines.append([row.group, row.name, row.source])
         for cell, parts in zip(row.cells, used, strict=True):
-            line += [_raw(cell.value), *(_raw(getattr(cell, part)) for part in parts)]
-        write.writerow(line)
+            lines[-1] += [_raw(cell.value), *(_raw(getattr(cell, part)) for part in parts)]
+    return _lines([head, *lines])
+
+
+def _lines(lines: Iterable[Iterable[object]]) -> str:
+    file = io.StringIO()
+    csv.writer(file, lineterminator="\n").writerows(lines)
     return file.getvalue()
 
 
