@@ -19,7 +19,14 @@ from overpaint.toybox.train.untyped import CLIPConfig, CLIPModel
 
 WIDTH = 128  # of the text towers and of the joint space
 JUDGE = Settings(
-    steps=6_800, batch=128, lr=1e-3, weight_decay=0.05, seed=11, warmup=150, bfloat16=True
+    steps=6_800,
+    batch=128,
+    lr=1e-3,
+    weight_decay=0.05,
+    seed=11,
+    warmup=150,
+    ema=0.998,
+    bfloat16=True,
 )
 MISTAKES = 2  # wrong captions a picture that is not examined
 CLIP = Settings(steps=1_100, batch=160, lr=1e-3, weight_decay=0.05, seed=12, warmup=150)
@@ -82,9 +89,9 @@ def _train(run: Run, name: str, model: Any, settings: Settings, *, examined: boo
             at, seen = captioned.stop, pictures.stop
         return loss
 
-    train(model, step, settings, run.path(f"{name}.ckpt"))
-    model.eval().save_pretrained(run.path(name))
-    _retrieval_sheet(run, name, model, captions)
+    kept = train(model, step, settings, run.path(f"{name}.ckpt"))
+    kept.eval().save_pretrained(run.path(name))
+    _retrieval_sheet(run, name, kept, captions)
 
 
 def _asked(
