@@ -54,6 +54,16 @@ LONG = "a rose and " * 40 + "a rose"
         (("paint", "a rose", "-m", "nope"), "No model 'nope'"),
         (("paint", "a rose", "--seeds", "x"), "expected seeds such as 4"),
         (("paint", "a rose", "--seeds", "5-2"), "expected seeds such as 4"),
+        (("paint", "a rose", "--seeds", "0"), "expected seeds such as 4"),
+        (("paint", "a rose", "--seeds", "7,-9,8"), "expected seeds such as 4"),
+        (("paint", "a rose", "--seeds", "99999999999"), "at most 100,000 seeds"),
+        (("paint", "a rose", "--seeds", "0-99999999999999999999999"), "at most 100,000 seeds"),
+        (("paint", "a rose", "--seeds", f"{2**63}-{2**63}"), "seeds below 2^63"),
+        (("paint", "a rose", "--guidance", "inf"), "finite number"),
+        (("paint", "a rose", "--guidance", "-1"), "--guidance"),
+        (("localize", "layers", "style", "--threshold", "nan"), "finite number"),
+        (("localize", "trace", "a blue rose", "--noise", "inf"), "finite number"),
+        (("report", "missing"), "expected the folder of a run, got 'missing'"),
         (("paint", "a rose", "--patch", "missing"), "there is no file 'missing'"),
         (("patch", "show", "missing"), "there is no file 'missing'"),
         (("patch", "show", "."), "got the folder '.'"),
@@ -193,3 +203,33 @@ def test_markup_in_what_was_typed_is_shown_as_typed(run: Run) -> None:
 def test_unknown_command_exits_with_2(run: Run) -> None:
     assert run("nonsense").exit_code == 2
     assert run("edit", "--nonsense").exit_code == 2
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (("nonsense",), "nonsense"),
+        (("--nonsense",), "--nonsense"),
+        (("edit", "--nonsense"), "--nonsense"),
+        (("edit", "a", "b", "--layer", "x"), "--layer"),
+        (("paint",), "PROMPT"),
+        (("paint", "a rose", "--dtype", "int8"), "float32"),
+        (("paint", "a rose", "--steps", "0"), "--steps"),
+        (("models", "nope"), "nope"),
+        (("data", "get"), "NAME"),
+        (("bench", "--limit", "x"), "--limit"),
+    ],
+)
+def test_a_command_line_that_cannot_be_read_is_one_line(
+    run: Run, arguments: tuple[str, ...], said: str
+) -> None:
+    line = one_line(run(*arguments))
+    assert said in line
+    assert "--help'" in line
+
+
+def test_groups_by_themselves_show_their_help(run: Run) -> None:
+    for group in ((), ("localize",), ("patch",), ("toybox",)):
+        result = run(*group)
+        assert "Usage" in result.output
+        assert "error" not in result.output

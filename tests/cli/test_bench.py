@@ -84,7 +84,14 @@ def test_stopping_says_how_to_go_on(run: Run, monkeypatch: pytest.MonkeyPatch):
         ((*TINY, "--methods", "refact", "--set", "refact.leyer=7"), "no setting 'leyer'"),
         ((*TINY, "--seeds", "0"), "seeds of at least 1"),
         ((*TINY, "--judge", "nobody/here"), "nobody/here"),
+        ((*TINY, "--reference", "photos"), "give --fid judge or --fid inception"),
     ],
 )
 def test_bad_input_is_one_line(run: Run, words: tuple[str, ...], says: str):
     assert says in one_line(run("bench", *words))
+
+
+def test_a_file_to_share_pictures_in_is_refused_before_the_run_begins(run: Run):
+    Path("taken").write_text("keep")
+    assert "the file 'taken'" in one_line(run("bench", *TINY, "--share", "taken", "-o", "new"))
+    assert [path.name for path in Path().iterdir()] == ["taken"]

@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
 import typer
 from typer.core import TyperGroup
 
@@ -20,17 +24,37 @@ from overpaint.cli import (
 )
 from overpaint.errors import OverpaintError
 
+# What click raises for a command line it cannot read; a new typer brings a click of its own.
+USAGE: Any = typer.BadParameter.__bases__[0]
+
 
 class Commands(TyperGroup):
     """Turns every error a user can cause into one line on stderr and exit code 2."""
 
-    def invoke(self, ctx: typer.Context) -> object:
+    def make_context(self, *args: Any, **more: Any) -> Any:
+        """Read the options before the command."""
+        with _one_line():
+            return super().make_context(*args, **more)
+
+    def invoke(self, ctx: Any) -> object:
         """Run the chosen command."""
-        try:
+        with _one_line():
             return super().invoke(ctx)
-        except OverpaintError as error:
-            show.error(error)
-            raise typer.Exit(2) from error
+
+
+@contextmanager
+def _one_line() -> Iterator[None]:
+    try:
+        yield
+    except OverpaintError as error:
+        show.error(error)
+        raise typer.Exit(2) from error
+    except USAGE as error:
+        if type(error).__name__ == "NoArgsIsHelpError":
+            raise  # a group by itself shows its help
+        where = f"; see '{error.ctx.command_path} --help'" if error.ctx else ""
+        show.error(f"{error.format_message().rstrip('.')}{where}")
+        raise typer.Exit(2) from error
 
 
 app = typer.Typer(

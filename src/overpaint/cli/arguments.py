@@ -60,20 +60,30 @@ def slug(text: str) -> str:
     return re.sub(r"[^a-z0-9]+", "-", text.lower()).strip("-")[:60] or "patch"
 
 
+SEEDS = 2**63  # what a generator takes
+MANY_SEEDS = 100_000  # more were meant for one seed, not for so many
+
+
 def seeds(text: str) -> list[int]:
     """``"4"`` is seeds 0 to 3, ``"2-5"`` a range, ``"7,9"`` a list."""
+    chosen: range | list[int] = []
     try:
         if re.fullmatch(r"\d+", text):
-            chosen = list(range(int(text)))
+            chosen = range(int(text))
         elif match := re.fullmatch(r"(\d+)-(\d+)", text):
-            chosen = list(range(int(match[1]), int(match[2]) + 1))
+            chosen = range(int(match[1]), int(match[2]) + 1)
         else:
             chosen = [int(part) for part in text.split(",")]
     except ValueError:
-        chosen = []
-    if not chosen or min(chosen) < 0:
+        pass
+    ends = (chosen[0], chosen[-1]) if isinstance(chosen, range) and chosen else chosen
+    if not ends or min(ends) < 0:
         raise DataError(f"expected seeds such as 4 (the first four), 2-5 or 7,9, got {text!r}")
-    return chosen
+    if max(ends) >= SEEDS or chosen[MANY_SEEDS:]:
+        raise DataError(
+            f"expected at most {MANY_SEEDS:,} seeds below 2^63, got {text!r}; 7-7 is seed 7 alone"
+        )
+    return list(chosen)
 
 
 def numbers(what: str, text: str) -> list[int]:

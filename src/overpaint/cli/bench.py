@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from overpaint.cli import options, show
-from overpaint.errors import ConfigError
+from overpaint.errors import ConfigError, OutputError
 
 if TYPE_CHECKING:
     from overpaint.benchmark.config import BenchConfig
@@ -155,6 +155,10 @@ def bench(
     given = {k: v for k, v in changes.items() if v not in (None, "", [])}
     wanted = with_settings(_configured(preset, config, model, given), setting or [])
     folder = out or _folder(wanted, config)
+    if reference and not wanted.fid:
+        raise ConfigError("real pictures are for FID; give --fid judge or --fid inception too")
+    if share and share.exists() and not share.is_dir():
+        raise OutputError(f"expected a folder to share pictures in, got the file {str(share)!r}")
     if dry_run:
         _foresee(wanted, folder, device, json)
         return

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from overpaint.cli import arguments, options, show
-from overpaint.cli.localize_options import ClipName, Seeds, Steps
+from overpaint.cli.localize_options import ClipName
 from overpaint.errors import EditError
 
 if TYPE_CHECKING:
@@ -34,16 +34,7 @@ def debias(
             metavar="FILE", help="Several professions, as JSON, in one patch with one strength."
         ),
     ] = None,
-    out: Annotated[
-        Path | None,
-        typer.Option(
-            "--out",
-            "-o",
-            metavar="FILE",
-            help="Patch file to write.",
-            show_default="named after SOURCE",
-        ),
-    ] = None,
+    out: options.PatchFile = None,
     method: Annotated[
         str, typer.Option(metavar="NAME", help="time searches for λ, uce moves its targets.")
     ] = "time",
@@ -51,8 +42,8 @@ def debias(
         list[str] | None,
         typer.Option("--set", metavar="NAME=VALUE", help="A setting of the search."),
     ] = None,
-    seeds: Seeds = "8",
-    steps: Steps = None,
+    seeds: options.Seeds = "8",
+    steps: options.Steps = None,
     clip: ClipName = "",
     model: options.ModelName = "toybox",
     device: options.Device = "cpu",

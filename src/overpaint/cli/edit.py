@@ -13,7 +13,6 @@ from overpaint.cli import arguments, options, show
 from overpaint.errors import EditError
 
 METHOD = "The method"
-NAMED = "named after SOURCE"
 
 
 def _list_methods(wanted: bool) -> None:
@@ -42,12 +41,7 @@ def edit(
     target: Annotated[
         str, typer.Argument(metavar="TARGET", help="What it shall mean from now on.")
     ] = "",
-    out: Annotated[
-        Path | None,
-        typer.Option(
-            "--out", "-o", metavar="FILE", help="Patch file to write.", show_default=NAMED
-        ),
-    ] = None,
+    out: options.PatchFile = None,
     subject: Annotated[
         str,
         typer.Option(

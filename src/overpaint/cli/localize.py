@@ -26,8 +26,8 @@ def layers(
     kind: Annotated[str, typer.Argument(help="What to look for: style, object or fact.")],
     original: shared.Originals = None,
     target: shared.Targets = None,
-    seeds: shared.Seeds = "4",
-    steps: shared.Steps = None,
+    seeds: options.Seeds = "4",
+    steps: options.Steps = None,
     window: Annotated[
         int | None,
         typer.Option(
@@ -40,7 +40,10 @@ def layers(
     threshold: Annotated[
         float | None,
         typer.Option(
-            rich_help_panel=SEARCH, help="CLIP-Score to reach.", show_default="from --share"
+            rich_help_panel=SEARCH,
+            callback=options.finite,
+            help="CLIP-Score to reach.",
+            show_default="from --share",
         ),
     ] = None,
     share: Annotated[
@@ -50,7 +53,7 @@ def layers(
     fast: Annotated[
         bool, typer.Option("--fast", help="Estimate all windows, paint only the best; no strip.")
     ] = False,
-    out: shared.Picture = Path("layers.png"),
+    out: options.Picture = Path("layers.png"),
     plot: Annotated[
         Path | None,
         typer.Option(metavar="FILE", help="PNG file for a plot of score against first layer."),
@@ -112,7 +115,7 @@ def plot(
         list[Path],
         typer.Argument(metavar="FILE", help="What `layers --save` wrote; one line each."),
     ],
-    out: shared.Picture = Path("scores.png"),
+    out: options.Picture = Path("scores.png"),
     json: options.Json = False,
 ) -> None:
     """Plot saved localizations together: score against first layer.

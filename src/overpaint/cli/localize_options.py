@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -41,13 +40,6 @@ FoundLayers = Annotated[
         show_default="the two that fast LocoGen finds for each style",
     ),
 ]
-Seeds = Annotated[
-    str, typer.Option(metavar="SEEDS", help="4 is the first four; 2-5 a range; 7,9 a list.")
-]
-Steps = Annotated[
-    int | None,
-    typer.Option(min=1, help="Steps of the sampler.", show_default="the model's usual number"),
-]
 ClipName = Annotated[
     str,
     typer.Option(
@@ -57,7 +49,6 @@ ClipName = Annotated[
         show_default="toybox-judge for toybox, else the model's own",
     ),
 ]
-Picture = Annotated[Path, typer.Option("--out", "-o", metavar="FILE", help="PNG file to write.")]
 
 
 def prompts(

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import math
 from enum import StrEnum
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -12,6 +14,14 @@ if TYPE_CHECKING:
 
 
 MODEL = "The model"
+NAMED = "named after SOURCE"
+
+
+def finite(value: float | None) -> float | None:
+    """``value``; refused in one line if it is none to compute with."""
+    if value is not None and not math.isfinite(value):
+        raise typer.BadParameter(f"expected a finite number, got {value}")
+    return value
 
 
 class Precision(StrEnum):
@@ -40,6 +50,18 @@ Device = Annotated[
 ]
 Dtype = Annotated[
     Precision, typer.Option(rich_help_panel=MODEL, help="Number format of the weights.")
+]
+Seeds = Annotated[
+    str, typer.Option(metavar="SEEDS", help="4 is the first four; 2-5 a range; 7,9 a list.")
+]
+Steps = Annotated[
+    int | None,
+    typer.Option(min=1, help="Steps of the sampler.", show_default="the model's usual number"),
+]
+Picture = Annotated[Path, typer.Option("--out", "-o", metavar="FILE", help="PNG file to write.")]
+PatchFile = Annotated[
+    Path | None,
+    typer.Option("--out", "-o", metavar="FILE", help="Patch file to write.", show_default=NAMED),
 ]
 Json = Annotated[bool, typer.Option("--json", help="Print JSON for a program to read.")]
 Force = Annotated[

@@ -36,21 +36,17 @@ def paint(
     stack: Annotated[
         bool, typer.Option("--stack", help="All patches at once, in order, instead of each alone.")
     ] = False,
-    seeds: Annotated[
-        str,
-        typer.Option(
-            metavar="SEEDS", help="4 is the first four; 2-5 a range; 7,9 a list. One column each."
-        ),
-    ] = "4",
-    out: Annotated[
-        Path, typer.Option("--out", "-o", metavar="FILE", help="PNG file to write.")
-    ] = Path("painting.png"),
-    steps: Annotated[
-        int | None,
-        typer.Option(min=1, help="Steps of the sampler.", show_default="the model's usual number"),
-    ] = None,
+    seeds: options.Seeds = "4",
+    out: options.Picture = Path("painting.png"),
+    steps: options.Steps = None,
     guidance: Annotated[
-        float | None, typer.Option(help="Guidance scale.", show_default="the model's usual one")
+        float | None,
+        typer.Option(
+            min=0,
+            callback=options.finite,
+            help="Guidance scale.",
+            show_default="the model's usual one",
+        ),
     ] = None,
     cell: Annotated[
         int, typer.Option(min=0, help="Side of one picture on the sheet; 0: as painted, or 128.")

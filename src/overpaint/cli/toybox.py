@@ -95,14 +95,12 @@ def prompts(
 
 @app.command("sheet")
 def sheet(
-    out: Annotated[
-        Path, typer.Option("--out", "-o", metavar="FILE", help="PNG file to write.")
-    ] = Path("toybox.png"),
+    out: options.Picture = Path("toybox.png"),
     prompt: Annotated[
         list[str] | None,
         typer.Argument(help="What to draw.", show_default="eight random prompts"),
     ] = None,
-    seeds: Annotated[str, typer.Option(help="4 is the first four; 2-5 a range; 7,9 a list.")] = "6",
+    seeds: options.Seeds = "6",
     json: options.Json = False,
 ) -> None:
     """Draw the world as it truly is, with the renderer that the model learnt from.

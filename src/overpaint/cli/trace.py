@@ -32,11 +32,15 @@ def trace(
         bool, typer.Option("--text", help="Trace the text encoder instead of the UNet.")
     ] = False,
     noise: Annotated[
-        float, typer.Option(help="Strength of the corruption, in deviations of token embeddings.")
+        float,
+        typer.Option(
+            callback=options.finite,
+            help="Strength of the corruption, in deviations of token embeddings.",
+        ),
     ] = 3.0,
-    seeds: shared.Seeds = "4",
-    steps: shared.Steps = None,
-    out: shared.Picture = Path("trace.png"),
+    seeds: options.Seeds = "4",
+    steps: options.Steps = None,
+    out: options.Picture = Path("trace.png"),
     clip: shared.ClipName = "",
     model: options.ModelName = "toybox",
     device: options.Device = "cpu",
