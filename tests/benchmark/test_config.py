@@ -158,6 +158,12 @@ def test_a_strength_replaces_the_chosen_one_under_its_own_name():
         ({"settings": {"refact": 3}}, ConfigError, "'settings.refact': expected a table"),
         ({"methods": ["time-multi"]}, ConfigError, "'time-multi' is for professions"),
         ({"sweeps": [{"method": "refact"}]}, ConfigError, "lacks 'over'"),
+        (
+            {"sweeps": [{"method": "time", "over": 3, "values": [1]}]},
+            ConfigError,
+            "over of a sweep: expected a word, got 3",
+        ),
+        ({"groups": {"RoAD": 5}}, ConfigError, "'groups.RoAD': expected kinds of cases, got 5"),
         ({"sweeps": [{"of": 1}]}, ConfigError, "unknown key of a sweep 'of'"),
         ({"sweeps": [sweep("layer", ["x"])]}, ConfigError, "numbers as values .*'x'"),
         ({"sweeps": [sweep("edits", [0])]}, ConfigError, "numbers of edits.* got 0"),

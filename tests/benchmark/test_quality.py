@@ -103,6 +103,9 @@ def test_real_pictures_are_squares_of_one_size(tmp_path: Path) -> None:
     assert batch.shape == (2, 3, 512, 512)
     assert batch.dtype == torch.uint8
     assert batch[0].flatten(1).unique(dim=1).tolist() == [[0], [255], [0]]
+    (tmp_path / "c.png").write_text("no picture either")
+    with pytest.raises(DataError, match=r"got .*c\.png.*: no picture, or a damaged one"):
+        list(reference_pictures(str(tmp_path), []))
     (tmp_path / "empty").mkdir()
     with pytest.raises(DataError, match="found none"):
         list(reference_pictures(str(tmp_path / "empty"), []))

@@ -29,6 +29,7 @@ def test_place_that_cannot_be_written(tmp_path: Path) -> None:
     "wrong",
     [
         {"kind": "colour"},
+        {"kind": ["style"]},
         {"layers": []},
         {"layers": [1, 3]},
         {"layers": [3, 4]},

@@ -244,6 +244,9 @@ def _sweeps(name: str, value: Any) -> tuple[Sweep, ...]:
                 raise ConfigError(f"a sweep in {name!r} lacks {key!r}; say what it goes over")
         if not isinstance(entry["values"], list | tuple):
             raise ConfigError(f"values of a sweep: expected a list, got {entry['values']!r}")
+        for key in ("method", "over", "series"):
+            if not isinstance(entry.get(key, ""), str):
+                raise ConfigError(f"{key} of a sweep: expected a word, got {entry[key]!r}")
         entry["values"] = tuple(entry["values"])
         entry["settings"] = _flat(f"{name}.settings", entry.get("settings", {}))
         made.append(Sweep(**entry))
@@ -251,7 +254,12 @@ def _sweeps(name: str, value: Any) -> tuple[Sweep, ...]:
 
 
 def _groups(name: str, value: Any) -> dict[str, tuple[str, ...]]:
-    return {key: tuple(_simple("data", own)) for key, own in _table(name, value).items()}
+    made: dict[str, tuple[str, ...]] = {}
+    for key, own in _table(name, value).items():
+        if not isinstance(own, str | list | tuple):
+            raise ConfigError(f"key '{name}.{key}': expected kinds of cases, got {own!r}")
+        made[key] = tuple(_simple("data", own))
+    return made
 
 
 def _rows(name: str, value: Any) -> tuple[Mapping[str, Any], ...]:

@@ -158,12 +158,19 @@ def _rendered(captions: Sequence[str]) -> Iterator[Tensor]:
 
 
 def _square(path: Path, side: int = 512) -> Tensor:
-    with Image.open(path) as image:
-        width, height = image.size
-        short = min(width, height)
-        left, top = (width - short) // 2, (height - short) // 2
-        square = image.convert("RGB").crop((left, top, left + short, top + short))
-        return to_tensor(square.resize((side, side), Image.Resampling.BICUBIC))
+    """A picture as ``[3, side, side]`` uint8, cropped at the centre; DataError when it is none."""
+    try:
+        with Image.open(path) as image:
+            whole = image.convert("RGB")
+    except OSError as error:
+        raise DataError(
+            f"expected real pictures for FID, got {str(path)!r}: no picture, or a damaged one; "
+            "remove it"
+        ) from error
+    short = min(whole.size)
+    left, top = (whole.width - short) // 2, (whole.height - short) // 2
+    square = whole.crop((left, top, left + short, top + short))
+    return to_tensor(square.resize((side, side), Image.Resampling.BICUBIC))
 
 
 def _batches(paths: Iterable[Path]) -> Iterator[list[Tensor]]:

@@ -44,7 +44,7 @@ def load_localization(path: Path) -> Localization:
         raise DataError(
             f"cannot read a localization from {str(path)!r}: {error.strerror}"
         ) from error
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise DataError(f"expected JSON in {str(path)!r}: {error}") from error
     if not isinstance(values, dict) or not _whole(values):
         raise DataError(f"expected a localization in {str(path)!r}, e.g. {EXAMPLE}")
@@ -56,7 +56,7 @@ def _whole(values: dict[str, object]) -> bool:
     """Whether the fields of a localization are there, fit their types and each other."""
     layers, scores = values.get("layers"), values.get("scores")
     return (
-        values.get("kind") in KINDS
+        values.get("kind") in [*KINDS]  # a list: the value may be unhashable
         and isinstance(layers, list)
         and isinstance(scores, list)
         and values.get("window") == len(layers) > 0
