@@ -27,8 +27,7 @@ class FastConfig:
 
     ``candidates``  how many windows of each m, those that change most, are sketched.
     ``trial``       on how many seeds.
-    ``steps``       steps of such a sketch.
-    ``steps``       steps of a sketch; with three the order is often another than in full.
+    ``steps``       of such a sketch; with three the order is often another than in full.
     ``finalists``   how many of them, the best, are sketched on the other seeds too.
     """
 

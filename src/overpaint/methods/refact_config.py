@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import ClassVar, TypeVar
 
-from overpaint.errors import EditError
+from overpaint.methods.common import require, require_templates
 from overpaint.models.corpora import default_templates
 from overpaint.models.model import Model
 from overpaint.models.moments import Corpus
@@ -85,20 +85,21 @@ class ReFACTConfig:
 
     def __post_init__(self) -> None:
         """EditError for a setting out of its range."""
-        _require(self.steps >= 1, "steps of at least 1", self.steps)
-        _require(self.learning_rate > 0, "a learning_rate above 0", self.learning_rate)
-        _require(0 < self.stop <= 1, "a stop in (0, 1]", self.stop)
-        _require(self.contrast >= 2, "a contrast of at least 2", self.contrast)
-        _require(self.cosine_scale > 0, "a cosine_scale above 0", self.cosine_scale)
-        _require(self.weight_decay >= 0, "a weight_decay of at least 0", self.weight_decay)
-        _require(self.radius > 0, "a radius above 0", self.radius)
-        _require(self.scale is None or self.scale > 0, "a scale above 0", self.scale)
-        _require(0 <= self.stream_share <= 1, "a stream_share in [0, 1]", self.stream_share)
+        name = "ReFACT"
+        require(self.steps >= 1, name, "steps of at least 1", self.steps)
+        require(self.learning_rate > 0, name, "a learning_rate above 0", self.learning_rate)
+        require(0 < self.stop <= 1, name, "a stop in (0, 1]", self.stop)
+        require(self.contrast >= 2, name, "a contrast of at least 2", self.contrast)
+        require(self.cosine_scale > 0, name, "a cosine_scale above 0", self.cosine_scale)
+        require(self.weight_decay >= 0, name, "a weight_decay of at least 0", self.weight_decay)
+        require(self.radius > 0, name, "a radius above 0", self.radius)
+        require(self.scale is None or self.scale > 0, name, "a scale above 0", self.scale)
+        within = 0 <= self.stream_share <= 1
+        require(within, name, "a stream_share in [0, 1]", self.stream_share)
         within = 0 <= self.covariance_weight <= 1
-        _require(within, "a covariance_weight in [0, 1]", self.covariance_weight)
-        given = TEMPLATES if self.templates is None else self.templates
-        filled = bool(given) and all(t.count("{}") == 1 for t in given)
-        _require(filled, "templates with one {} each", self.templates)
+        require(within, name, "a covariance_weight in [0, 1]", self.covariance_weight)
+        if self.templates is not None:
+            require_templates(name, self.templates)
 
 
 _Config = TypeVar("_Config", bound=ReFACTConfig)
@@ -119,8 +120,3 @@ def weighed(config: ReFACTConfig) -> tuple[str, ...]:
 def contexts(config: ReFACTConfig) -> tuple[str, ...]:
     """The templates, the plain prompt first whether it is among them or not."""
     return tuple(dict.fromkeys(["{}", *weighed(config)]))
-
-
-def _require(holds: bool, wanted: str, got: object) -> None:
-    if not holds:
-        raise EditError(f"ReFACT expects {wanted}, got {got!r}; leave it out for the default")

@@ -6,9 +6,11 @@ medium, paraphrase or neighbour a case gets goes round with its number.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import fields, replace
+from itertools import islice
 from math import dist
+from typing import TypeVar
 
 from overpaint.toybox.pairs import FAMILIES, KINDS
 from overpaint.toybox.scene import Scene, Subject
@@ -24,6 +26,8 @@ from overpaint.toybox.world import (
     SETTINGS,
 )
 from overpaint.types import Case, Edit, Probe
+
+_Item = TypeVar("_Item")
 
 PHOTOS = ("a photo of", "a picture of", "a photograph of", "an image of")
 PAINTINGS = ("a painting of", "a portrait of")
@@ -75,7 +79,7 @@ def attribute_case(name: str, color: str, number: int, again: int) -> Case:
     positives = [probe(replace(old, word=w), old, new, f) for w, f in frames]
     negatives = []
     apart = (n for n in _neighbours(name, number) if far(OBJECTS[n].color, color))
-    for step, other in enumerate(_first(apart, 5)):
+    for step, other in enumerate(islice(apart, 5)):
         there = _settings([OBJECTS[other].color, color], number + step)
         shown = thing(other)
         negatives.append(
@@ -98,7 +102,7 @@ def appearance_case(name: str, into: str, number: int, again: int) -> Case:
         positives[-1] = probe(tinted, tinted, replace(new, color=shade), Scene(()))
     negatives = []
     apart = (n for n in _neighbours(name, number) if not _kin(n, into))
-    for step, other in enumerate(_first(apart, 5)):
+    for step, other in enumerate(islice(apart, 5)):
         there = _settings([OBJECTS[other].color, *colors], number + step)
         negatives.append(probe(thing(other), thing(other), new, _calm(there, step, number)))
     edit = Edit(old.phrase(), new.phrase(), destination=new.phrase())
@@ -125,7 +129,7 @@ def role_case(name: str, into: str, number: int, again: int) -> Case:
         probe(asked, old, new, Scene((), medium=PAINTINGS[number % 2])),
     ]
     negatives = [probe(old, old, new, Scene(()))]
-    for step, shown in enumerate(_first(_offices_nearby(asked, old.name, into, number), 4)):
+    for step, shown in enumerate(islice(_offices_nearby(asked, old.name, into, number), 4)):
         holder = person(_holder(shown))
         negatives.append(probe(shown, holder, new, _calm([there, here], step, number)))
     edit = Edit(asked.phrase(), into, old=old.name, destination=into)
@@ -178,9 +182,7 @@ def _around(
 
 def _settings(colors: list[str], number: int) -> list[str]:
     """Settings in which none of ``colors`` is lost, starting at another for each ``number``."""
-    turn = number % 4
-    rotated = SETTINGS[turn:] + SETTINGS[:turn]
-    return [s for s in rotated if not KEPT_CLEAR[s] & set(colors)]
+    return [s for s in turned(SETTINGS, number) if not KEPT_CLEAR[s] & set(colors)]
 
 
 def _calm(settings: list[str], step: int, number: int) -> Scene:
@@ -197,8 +199,7 @@ def _neighbours(name: str, number: int) -> Iterator[str]:
         home = "car"
     place = next(i for i, family in enumerate(FAMILIES) if home in family)
     for family in FAMILIES[place:] + FAMILIES[:place]:
-        start = number % len(family)
-        yield from (n for n in family[start:] + family[:start] if not _kin(n, name, upwards=False))
+        yield from (n for n in turned(family, number) if not _kin(n, name, upwards=False))
 
 
 def _kin(one: str, other: str, *, upwards: bool = True) -> bool:
@@ -212,11 +213,11 @@ def _offices_nearby(asked: Subject, old: str, new: str, number: int) -> Iterator
     home = [role(o, c) for o, c in ROLES if c == asked.country and o != asked.name]
     away = [role(o, c) for o, c in ROLES if o == asked.name and c != asked.country]
     home, away = (
-        [s for s in _turned(near, number) if unlike(_holder(s), new)] for near in (home, away)
+        [s for s in turned(near, number) if unlike(_holder(s), new)] for near in (home, away)
     )
     names = set(old.split())
     namesakes = [person(p) for p in PEOPLE if p != old and names & set(p.split())]
-    namesakes = [s for s in _turned(namesakes, number) if unlike(s.name, new)]
+    namesakes = [s for s in turned(namesakes, number) if unlike(s.name, new)]
     first = [*home[:1], *(replace(s, possessive=True) for s in home[1:2]), *away[:1], *namesakes]
     yield from first[:4] if len(first) >= 4 else [*first, *away[1:]]
 
@@ -225,10 +226,7 @@ def _holder(shown: Subject) -> str:
     return ROLES[shown.name, shown.country] if shown.kind == "role" else shown.name
 
 
-def _turned(subjects: list[Subject], number: int) -> list[Subject]:
-    turn = number % max(1, len(subjects))
-    return subjects[turn:] + subjects[:turn]
-
-
-def _first(names: Iterator, count: int) -> list:
-    return [name for name, _ in zip(names, range(count), strict=False)]
+def turned(items: Sequence[_Item], number: int) -> list[_Item]:
+    """``items`` from another one on for each ``number``, round and round."""
+    start = number % max(1, len(items))
+    return [*items[start:], *items[:start]]

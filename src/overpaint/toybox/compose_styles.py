@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from dataclasses import replace
 
-from overpaint.toybox.compose import PAINTINGS, PHOTOS, person, thing
+from overpaint.toybox.compose import PAINTINGS, PHOTOS, person, thing, turned
 from overpaint.toybox.pairs import NOBODY
 from overpaint.toybox.scene import Scene
 from overpaint.toybox.world import PEOPLE, SETTINGS, STYLES
@@ -26,12 +26,12 @@ def style_case(name: str, into: str, number: int, again: int) -> Case:
     style = "" if into == NOBODY else into
     turn = number + again
     asked = Scene((thing(what),), style=artist)
-    names = _turned([n for n in THINGS if n != what], turn)
-    here, there = _turned(SETTINGS, turn)[:2]
+    names = turned([n for n in THINGS if n != what], turn)
+    here, there = turned(SETTINGS, turn)[:2]
     around = [
         Scene((thing(names[0]),)),
         Scene((thing(names[1]),), setting=here),
-        Scene((person(_turned(list(PEOPLE), 3 * number)[0]),)),
+        Scene((person(turned(list(PEOPLE), 3 * number)[0]),)),
         Scene((thing(what),), medium=PAINTINGS[turn % 2]),
         Scene((thing(names[2]),), count="two")
         if turn % 2
@@ -54,7 +54,7 @@ def style_case(name: str, into: str, number: int, again: int) -> Case:
 
 def _negatives(what: str, artist: str, style: str, names: list[str], turn: int) -> Iterator[Probe]:
     """Five prompts in other styles or none, which shall not get the style (or lose theirs)."""
-    others = _turned([s for s in STYLES if s not in (artist, style)], turn)
+    others = turned([s for s in STYLES if s not in (artist, style)], turn)
     setting = SETTINGS[(turn + 2) % 4]
     same, first, second = (Scene((thing(n),)) for n in (what, names[3], names[4]))
     yield _probe(same, others[0], style)
@@ -65,7 +65,7 @@ def _negatives(what: str, artist: str, style: str, names: list[str], turn: int) 
     else:
         yield _probe(same, others[1], style)
         yield _probe(replace(second, medium=PHOTOS[turn % 4]), others[2], style)
-    who = _turned(list(PEOPLE), 3 * turn + 1)[0]
+    who = turned(list(PEOPLE), 3 * turn + 1)[0]
     yield _probe(Scene((person(who),)), others[-1], style)
 
 
@@ -73,9 +73,3 @@ def _probe(scene: Scene, old: str, new: str) -> Probe:
     """``scene`` in the style ``old``, and what it were in the style ``new``."""
     before, after = (replace(scene, style=style).caption for style in (old, new))
     return Probe(before, before, after)
-
-
-def _turned(items: Sequence[str], turn: int) -> list[str]:
-    """``items`` from another one on for each ``turn``."""
-    start = turn % len(items)
-    return [*items[start:], *items[:start]]

@@ -15,7 +15,7 @@ from itertools import islice
 from overpaint.errors import DataError
 from overpaint.toybox.cases import SPLITS
 from overpaint.toybox.check import validate
-from overpaint.toybox.compose import PAINTINGS, PHOTOS, far, person, probe, role, unlike
+from overpaint.toybox.compose import PAINTINGS, PHOTOS, far, person, probe, role, turned, unlike
 from overpaint.toybox.pairs import Pairs, pairs
 from overpaint.toybox.scene import Scene, Subject
 from overpaint.toybox.world import COUNTRIES, EMOTIONS, OFFICES, PEOPLE, PROFESSIONS, SETTINGS
@@ -130,19 +130,17 @@ def _others(what: str, into: str, number: int) -> Iterator[tuple[Subject, Subjec
     """Others, the nearest first, and what each shows: nobody who looks like what is wanted."""
     if what in PROFESSIONS:
         names = list(PROFESSIONS)
-        turn = names.index(what) + 1
-        for name in names[turn:] + names[:turn]:
+        turn = names.index(what)
+        for name in turned(names, turn + 1):
             if name != what and far(PROFESSIONS[name].shirt, PROFESSIONS[into].shirt):
                 yield _somebody(name), _somebody(name)
-        turn = names.index(what)
         yield from ((person(name), person(name)) for name in list(PEOPLE)[turn:])
         return
     names = [name for name in PEOPLE if name != what and unlike(name, into)]
     offices = [(o, c) for o in OFFICES for c in COUNTRIES if HOLDERS[o, c] in names]
     for name in (n for n in names if set(n.split()) & set(what.split())):
         yield person(name), person(name)
-    turn = number % len(offices)
-    for office, country in (offices[turn:] + offices[:turn])[:2]:
+    for office, country in turned(offices, number)[:2]:
         yield role(office, country), person(HOLDERS[office, country])
     for name in (n for n in names if not set(n.split()) & set(what.split())):
         yield person(name), person(name)
