@@ -16,7 +16,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeRemaini
 from rich.progress import Progress as Bars
 
 from overpaint.benchmark.provenance import identity, versions
-from overpaint.models.clip import load_clip
+from overpaint.models.judges import load_clip
 from overpaint.models.load import load
 from overpaint.types import Progress
 

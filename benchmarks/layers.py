@@ -21,7 +21,8 @@ from overpaint.benchmark.datasets.emotions import emotion_cases
 from overpaint.benchmark.layers import LayerScores, layer_scores
 from overpaint.localize.figures import layer_plot
 from overpaint.methods.refact import ReFACTConfig
-from overpaint.models.clip import clip_of, load_clip
+from overpaint.models.clip import clip_of
+from overpaint.models.judges import load_clip
 from overpaint.models.load import load
 from overpaint.models.sampling import Sampling
 from overpaint.pictures import Row, grid, save_picture

@@ -40,8 +40,8 @@ from rich.table import Table
 from overpaint.localize.fast import FastConfig, choose
 from overpaint.localize.painter import Painter
 from overpaint.localize.search import LocoGenConfig, windows_of
-from overpaint.models.clip import load_clip
 from overpaint.models.fingerprint import fingerprint
+from overpaint.models.judges import load_clip
 from overpaint.models.load import load
 from overpaint.toybox.cases import PromptPair
 from overpaint.toybox.cases import load as load_cases

@@ -27,14 +27,15 @@ from common import bar, console, keep
 from rich.table import Table
 
 from overpaint.benchmark.config import BenchConfig, Sweep
-from overpaint.benchmark.defaults import defaults
 from overpaint.benchmark.patches import patches
 from overpaint.benchmark.run import plan_of, run
 from overpaint.benchmark.score import Number, Summary, per_case, summaries
 from overpaint.localize.figures import WIDE, drawn, new_figure
+from overpaint.methods.chosen import chosen_settings
 from overpaint.methods.strength import Gauge, Sway
 from overpaint.metrics.rank import spearman
-from overpaint.models.clip import Clip, load_clip
+from overpaint.models.clip import Clip
+from overpaint.models.judges import load_clip
 from overpaint.models.load import load
 from overpaint.models.model import Model
 from overpaint.pictures import save_picture
@@ -47,7 +48,7 @@ SWEEPS = {
     "diffquickfix": Sweep("diffquickfix", "lam", (0.001, 0.01, 0.1, 1, 10, 100)),
 }
 FIXED = {"uce": 0.5, "diffquickfix": 0.01} | {
-    method: defaults("toybox", method)[SWEEPS[method].over] for method in ("time", "refact")
+    method: chosen_settings("toybox", method)[SWEEPS[method].over] for method in ("time", "refact")
 }
 """What the benchmarks give each method on Toybox: the paper's, or chosen on validation pictures."""
 

@@ -31,7 +31,8 @@ from overpaint.benchmark.presets import preset
 from overpaint.benchmark.run import plan_of
 from overpaint.benchmark.store import Store
 from overpaint.benchmark.studio import Gallery, Studio, studio
-from overpaint.models.clip import image_features, load_clip, text_features
+from overpaint.models.clip import image_features, text_features
+from overpaint.models.judges import load_clip
 from overpaint.models.load import load
 from overpaint.models.sampling import scheduler_of
 from overpaint.models.weights import with_deltas

@@ -28,7 +28,8 @@ from overpaint.benchmark.run import run
 from overpaint.benchmark.score import Number, summaries
 from overpaint.benchmark.studio import Studio, studio
 from overpaint.generate import generate
-from overpaint.models.clip import image_features, load_clip, text_features
+from overpaint.models.clip import image_features, text_features
+from overpaint.models.judges import load_clip
 from overpaint.models.load import load, toybox_folder
 from overpaint.pictures import Row, grid, save_picture
 from overpaint.toybox import cases as toybox_cases

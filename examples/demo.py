@@ -17,7 +17,8 @@ import torch
 
 import overpaint as op
 from overpaint.metrics.editing import efficacy
-from overpaint.models.clip import Clip, image_features, load_clip, text_features
+from overpaint.models.clip import Clip, image_features, text_features
+from overpaint.models.judges import load_clip
 
 SEEDS = range(5)  # three prompts, five seeds: 15 pictures, one batch of 16
 REFACT = op.ReFACTConfig(layer=7, covariance_weight=0.8)

@@ -31,7 +31,7 @@ from studies import STUDIES
 
 from overpaint.benchmark.provenance import identity
 from overpaint.errors import OverpaintError
-from overpaint.models.clip import load_clip
+from overpaint.models.judges import load_clip
 from overpaint.models.load import load
 
 FORMS = RUNS | MEASUREMENTS | STUDIES

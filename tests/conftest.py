@@ -12,7 +12,8 @@ import torch
 
 os.environ.setdefault("HF_HUB_OFFLINE", "1")  # no test may reach the network
 
-from overpaint.models.clip import Clip, load_clip
+from overpaint.models.clip import Clip
+from overpaint.models.judges import load_clip
 from overpaint.models.load import load, silence, toybox_folder
 from overpaint.models.model import Model
 

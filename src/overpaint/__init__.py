@@ -28,6 +28,7 @@ _HOMES = {
     "fingerprint": "overpaint.models.fingerprint",
     "generate": "overpaint.generate",
     "METHODS": "overpaint.methods.registry",
+    "chosen": "overpaint.methods.chosen",
     "refact": "overpaint.methods.refact",
     "ReFACTConfig": "overpaint.methods.refact",
     "time_edit": "overpaint.methods.time_edit",
@@ -47,6 +48,7 @@ __all__ = [*sorted(_HOMES), "__version__"]  # pyright: ignore[reportUnsupportedD
 if TYPE_CHECKING:  # the same names for type checkers and editors
     from overpaint.errors import OverpaintError as OverpaintError
     from overpaint.generate import generate as generate
+    from overpaint.methods.chosen import chosen as chosen
     from overpaint.methods.refact import ReFACTConfig as ReFACTConfig
     from overpaint.methods.refact import refact as refact
     from overpaint.methods.registry import METHODS as METHODS

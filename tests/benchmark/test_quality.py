@@ -16,7 +16,8 @@ from overpaint.benchmark.quality import reference_pictures
 from overpaint.benchmark.run import PICTURES, check, plan_of
 from overpaint.errors import ConfigError, DataError, ModelError, PromptError
 from overpaint.metrics.quality import ImageTower, clip_score, frechet_distances
-from overpaint.models.clip import Clip, load_clip
+from overpaint.models.clip import Clip
+from overpaint.models.judges import load_clip
 from overpaint.pictures import read_picture
 from overpaint.toybox.grammar import parse
 from overpaint.toybox.render import render

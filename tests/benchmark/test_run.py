@@ -173,7 +173,7 @@ import torch
 from overpaint.benchmark.config import parse
 from overpaint.benchmark.run import STORE, run
 from overpaint.benchmark.store import Store
-from overpaint.models.clip import load_clip
+from overpaint.models.judges import load_clip
 from overpaint.models.load import load
 
 torch.set_num_threads(1)

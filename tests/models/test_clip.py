@@ -10,7 +10,8 @@ import pytest
 import torch
 
 from overpaint.errors import ModelError, PromptError
-from overpaint.models.clip import Clip, clip_of, image_features, load_clip, text_features
+from overpaint.models.clip import Clip, clip_of, image_features, text_features
+from overpaint.models.judges import load_clip
 from overpaint.models.load import toybox_folder
 from overpaint.models.model import Model
 from overpaint.models.sites import mlp_site, module_at

@@ -12,8 +12,9 @@ import torch
 from torch import nn
 
 from overpaint.errors import ModelError, PromptError
-from overpaint.models import clip as clip_module
-from overpaint.models.clip import JUDGES, image_features, load_clip, text_features
+from overpaint.models import judges as judges_module
+from overpaint.models.clip import image_features, text_features
+from overpaint.models.judges import JUDGES, load_clip
 from overpaint.models.load import silence, toybox_folder
 
 PICTURES = torch.rand(5, 3, 40, 40, generator=torch.Generator().manual_seed(0))
@@ -62,7 +63,7 @@ def test_papers_names_are_the_published_weights(
         asked.append(source)
         return cls.from_pretrained(str(folder))
 
-    monkeypatch.setattr(clip_module, "from_pretrained", elsewhere)
+    monkeypatch.setattr(judges_module, "from_pretrained", elsewhere)
     for name, place in JUDGES.items():
         asked.clear()
         assert load_clip(name).name == name

@@ -9,8 +9,8 @@ from difflib import get_close_matches
 from pathlib import Path
 from typing import Any
 
-from overpaint.benchmark.defaults import Settings
 from overpaint.errors import ConfigError, EditError
+from overpaint.methods.chosen import Settings
 from overpaint.methods.configure import converted
 from overpaint.methods.registry import METHODS
 
@@ -59,7 +59,7 @@ class BenchConfig:
     ``data``      data sets by name, each also as ``NAME=FILE``. What is in them says what is done:
         cases are edited, professions debiased, prompt pairs edited or, with ``window``, localized.
     ``methods``   rows of the table.
-    ``settings``  of each method, over those of :mod:`overpaint.benchmark.defaults`; "roles.layer"
+    ``settings``  of each method, over those of :mod:`overpaint.methods.chosen`; "roles.layer"
         for one kind of cases.
     ``sweeps``    curves beside the table.
     ``groups``    kinds of cases that are one in the tables: ``{"RoAD": ["roles", ...]}``.

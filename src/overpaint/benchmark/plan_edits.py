@@ -10,13 +10,13 @@ from overpaint.benchmark.apart import among
 from overpaint.benchmark.config import EDITS, UNEDITED, BenchConfig, Sweep
 from overpaint.benchmark.datasets import Caption
 from overpaint.benchmark.datasets.locogen import ATTRIBUTES
-from overpaint.benchmark.defaults import defaults
 from overpaint.benchmark.entries import Subject, in_turn
 from overpaint.benchmark.plan import CAPTION, Ask, Place, Plan, State, Step, asked, case_row
 from overpaint.benchmark.plan import UNEDITED as AS_IT_CAME
 from overpaint.benchmark.rewrite import rewrite
 from overpaint.benchmark.rows import ConditionRow
 from overpaint.errors import ConfigError
+from overpaint.methods.chosen import chosen_settings, of_kind, over
 from overpaint.methods.configure import configure
 from overpaint.methods.registry import METHODS
 from overpaint.toybox.cases import EDIT_KINDS
@@ -92,16 +92,7 @@ def _settings(config: BenchConfig, method: str, own: Mapping[str, Any]) -> dict[
     if method in UNEDITED:
         return {}
     given = {**config.settings.get(method, {}), **own}
-    # A setting for all kinds replaces what the defaults say of some; a strength what it means.
-    replaced = set(given)
-    if "strength" in given and method in METHODS:
-        replaced |= set(getattr(METHODS[method].config, "STRENGTH", ()))
-    kept = {
-        name: value
-        for name, value in defaults(config.model, method).items()
-        if name.rpartition(".")[2] not in replaced
-    }
-    return {**kept, **given}
+    return over(method, chosen_settings(config.model, method), given)
 
 
 class _Configs:
@@ -114,21 +105,20 @@ class _Configs:
     def of(self, row: ConditionRow, kind: str) -> Any:
         """EditError for a setting that the method does not have, or a value out of range."""
         if (row.name, kind) not in self._made:
-            values = {n: v for n, v in row.settings.items() if "." not in n}
-            for name, value in row.settings.items():
-                scope, dot, own = name.rpartition(".")
+            for name in row.settings:
+                scope, dot, _ = name.rpartition(".")
                 if dot and scope not in self.kinds:
                     known = ", ".join(sorted(self.kinds))
                     raise ConfigError(
                         f"expected a kind of cases out of {known}, got {scope!r} in the setting "
                         f"{row.method}.{name}"
                     )
-                if dot and scope == kind:
-                    values[own] = value
             method = METHODS.get(row.method)
             if method is None:
                 raise ConfigError(f"{row.method!r} is for professions; choose another method")
-            self._made[row.name, kind] = configure(row.method, method.config, values)
+            self._made[row.name, kind] = configure(
+                row.method, method.config, of_kind(row.settings, kind)
+            )
         return self._made[row.name, kind]
 
     def state(self, row: _Row, subjects: Sequence[Subject]) -> State:

@@ -25,7 +25,8 @@ from overpaint.metrics.quality import (
     inception,
     require_torchmetrics,
 )
-from overpaint.models.clip import Clip, load_clip
+from overpaint.models.clip import Clip
+from overpaint.models.judges import load_clip
 from overpaint.pictures import read_picture, to_tensor
 from overpaint.toybox.grammar import parse
 from overpaint.toybox.render import render

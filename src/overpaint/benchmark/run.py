@@ -21,7 +21,8 @@ from overpaint.benchmark.store import Store
 from overpaint.benchmark.studio import Gallery, Studio, studio
 from overpaint.benchmark.tasks import Edits, Setup, task_of
 from overpaint.errors import OutputError
-from overpaint.models.clip import Clip, load_clip
+from overpaint.models.clip import Clip
+from overpaint.models.judges import load_clip
 from overpaint.models.load import load
 from overpaint.models.model import Model
 from overpaint.types import Progress

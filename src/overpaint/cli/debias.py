@@ -64,7 +64,7 @@ def debias(
     from overpaint.methods.configure import configure
     from overpaint.methods.debias import DebiasConfig
     from overpaint.methods.uce_debias import UCEDebiasConfig
-    from overpaint.models.clip import load_clip
+    from overpaint.models.judges import load_clip
     from overpaint.patching.files import save_patch
     from overpaint.types import Edit
 

@@ -5,12 +5,15 @@ from __future__ import annotations
 import dataclasses
 import time
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from overpaint.cli import arguments, options, show
 from overpaint.errors import EditError
+
+if TYPE_CHECKING:
+    from overpaint.methods.chosen import Settings
 
 METHOD = "The method"
 
@@ -18,11 +21,14 @@ METHOD = "The method"
 def _list_methods(wanted: bool) -> None:
     if not wanted:
         return
+    from overpaint.methods.chosen import EMBEDDED, chosen_settings, of_kind
     from overpaint.methods.configure import settable
     from overpaint.methods.registry import METHODS
 
     for method in METHODS.values():
         rows = [(f.name, _default(f)) for f in settable(method.config)]
+        own = _told(of_kind(chosen_settings(EMBEDDED, method.name)))
+        rows += [("on Toybox", own)] if own else []
         show.facts(f"{method.name}: {method.summary}", [("paper", method.paper), *rows])
         show.line("")
     raise typer.Exit
@@ -101,6 +107,14 @@ def edit(
             "--set", metavar="NAME=VALUE", rich_help_panel=METHOD, help="Any other setting."
         ),
     ] = None,
+    paper: Annotated[
+        bool,
+        typer.Option(
+            "--paper",
+            rich_help_panel=METHOD,
+            help="On Toybox: start from the paper's settings, not from those chosen for it.",
+        ),
+    ] = False,
     _methods: Annotated[
         bool,
         typer.Option(
@@ -131,20 +145,20 @@ def edit(
       [cyan]overpaint edit "in the style of zorvan" "a picture" --method locoedit \\
           --localization style.json[/]
     Another layer, more steps:
-      [cyan]overpaint edit "a rose" "a blue rose" --layer 7 --set steps=200[/]
+      [cyan]overpaint edit "a rose" "a blue rose" --layer 9 --set steps=200[/]
     """
     from overpaint.methods.configure import configure
-    from overpaint.methods.registry import METHODS
+    from overpaint.methods.registry import method_called
     from overpaint.patching.files import save_patch
     from overpaint.pictures import read_picture
     from overpaint.types import Edit
 
-    if method not in METHODS:
-        raise EditError(f"expected a method among {', '.join(METHODS)}, got {method!r}")
-    values = arguments.pairs(setting or [])
+    kind = method_called(method)
+    values: dict[str, Any] = dict(arguments.pairs(setting or []))
     typed = {"layer": layer, "layers": layers, "lam": lam}
     values |= {name: value for name, value in typed.items() if value is not None}
-    config = configure(method, METHODS[method].config, values)
+    start = {} if paper else _start(model, method, values, localized=localization is not None)
+    config = configure(method, kind.config, {**start, **values})
     if localization:
         config = _localized(method, config, localization)
     if edits and (source or image):
@@ -158,10 +172,37 @@ def edit(
     loaded = options.load_model(model, device, dtype, quiet=json)
     began = time.perf_counter()
     with show.progress(json) as progress:
-        patch = METHODS[method].function(loaded, wanted, config, progress=progress)
+        patch = kind.function(loaded, wanted, config, progress=progress)
     seconds = time.perf_counter() - began
     save_patch(patch, path)
     _report(path, patch, seconds, json)
+    if start and not json:
+        show.line(f"settings chosen for Toybox: {_told(start)}; --paper for the paper's")
+    if not json:
+        prompt = patch.edits[0].source
+        show.line(
+            f'\nlook at it:  [cyan]overpaint paint "{prompt}" --patch {path} -o before-after.png[/]'
+        )
+
+
+def _start(model: str, method: str, values: Settings, *, localized: bool) -> dict[str, Any]:
+    """The settings chosen for the embedded model that ``values``, as typed, leave in force."""
+    from overpaint.methods.chosen import EMBEDDED, chosen_settings, of_kind, over
+
+    if model != EMBEDDED:
+        return {}
+    given = {**values, "layers": ()} if localized else values
+    merged = over(method, of_kind(chosen_settings(model, method)), given)
+    return {name: value for name, value in merged.items() if name not in given}
+
+
+def _told(settings: Settings) -> str:
+    """Settings in a line: ``layer 7, scale 1.5``; a list as ``--set`` takes it."""
+    words = {
+        name: ",".join(map(str, value)) if isinstance(value, list | tuple) else show.text(value)
+        for name, value in settings.items()
+    }
+    return ", ".join(f"{name} {value}" for name, value in words.items())
 
 
 def _localized(method: str, config: Any, file: Path) -> Any:
@@ -183,7 +224,3 @@ def _report(path: Path, patch: Any, seconds: float, json: bool) -> None:
     bracketed = patch.info.get("strength_bracketed", True)
     if False in (bracketed if isinstance(bracketed, list) else [bracketed]):
         show.line("the best strength lies at an end of the range that was searched; it was taken")
-    prompt = patch.edits[0].source
-    show.line(
-        f'\nlook at it:  [cyan]overpaint paint "{prompt}" --patch {path} -o before-after.png[/]'
-    )

@@ -77,7 +77,8 @@ def ready(
     model: str, device: str, dtype: options.Precision, clip: str, *, quiet: bool
 ) -> Iterator[tuple[Model, Clip, Progress]]:
     """The model called ``model``, the CLIP that scores its pictures, and a progress bar."""
-    from overpaint.models.clip import clip_of, load_clip
+    from overpaint.models.clip import clip_of
+    from overpaint.models.judges import load_clip
 
     loaded = options.load_model(model, device, dtype, quiet=quiet)
     name = clip or ("toybox-judge" if loaded.name == "toybox" else "")

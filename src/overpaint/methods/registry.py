@@ -6,6 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
+from overpaint.errors import EditError
 from overpaint.methods.diffquickfix import DiffQuickFixConfig, diffquickfix
 from overpaint.methods.finetune import FinetuneConfig, finetune
 from overpaint.methods.finetune_text import FinetuneTextConfig, finetune_text
@@ -90,3 +91,10 @@ METHODS = {
         ),
     )
 }
+
+
+def method_called(name: str) -> Method:
+    """The method of that name; EditError when there is none."""
+    if name not in METHODS:
+        raise EditError(f"expected a method among {', '.join(METHODS)}, got {name!r}")
+    return METHODS[name]

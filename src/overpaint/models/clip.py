@@ -8,36 +8,16 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import torch
 from torch.nn import functional
 
 from overpaint.errors import ModelError, PromptError
-from overpaint.models.load import from_pretrained, silence, toybox_folder
 from overpaint.models.model import Model
-from overpaint.models.preprocess import OPENAI, TOYBOX, Preprocess, read_preprocess
+from overpaint.models.preprocess import OPENAI, TOYBOX, Preprocess
 
 TOGETHER = 8  # pictures in a batch; the arithmetic of a batch of another size differs a little
-
-OPEN_CLIP = "open_clip:"  # how the names of open_clip's models begin
-
-EMBEDDED = {"toybox-judge": "judge", "toybox": "clip"}
-
-JUDGES = {
-    "ViT-bigG/14": "laion/CLIP-ViT-bigG-14-laion2B-39B-b160k",
-    "ViT-G/14": "laion/CLIP-ViT-bigG-14-laion2B-39B-b160k",
-    "ViT-H/14": "laion/CLIP-ViT-H-14-laion2B-s32B-b79K",
-    "ViT-L/14@336px": "openai/clip-vit-large-patch14-336",
-    "ViT-L/14": "openai/clip-vit-large-patch14",
-    "ViT-B/16": "openai/clip-vit-base-patch16",
-    "ViT-B/32": "openai/clip-vit-base-patch32",
-}
-"""CLIPs as papers call them -> where transformers finds them.
-
-ReFACT's "Laion's ViT-G/14" (footnote 4) is the one that LAION published as bigG.
-"""
 
 
 @dataclass(frozen=True, eq=False)
@@ -84,34 +64,6 @@ class Clip:
             )
         states = self.network.text_model(tokens.to(self.place.device)).last_hidden_state
         return self.network.text_projection(states[0, -1])
-
-
-def load_clip(source: str | Path, *, device: str | torch.device = "cpu") -> Clip:
-    """The CLIP called ``source``, in float32.
-
-    ``"toybox-judge"`` is the embedded judge, which shares no weights with Toybox; ``"toybox"`` the
-    CLIP whose text tower Toybox uses, as it was before any edit; a name in :data:`JUDGES` such as
-    ``"ViT-B/32"``; ``"open_clip:ViT-bigG-14/laion2b_s39b_b160k"`` a model of the package open_clip
-    with the tag of its weights; otherwise a folder or hub name with a CLIPModel and its tokenizer.
-    Pictures are preprocessed as its ``preprocessor_config.json`` says. ModelError when it cannot
-    be loaded.
-    """
-    name = str(source)
-    if name.startswith(OPEN_CLIP):
-        from overpaint.models.open_clip import load_open_clip
-
-        return load_open_clip(name.removeprefix(OPEN_CLIP), device)
-    embedded = EMBEDDED.get(name)
-    folder = str(toybox_folder(embedded)) if embedded else JUDGES.get(name, name)
-    words = str(toybox_folder("pipeline") / "tokenizer") if embedded else folder
-    with silence():
-        from transformers import CLIPModel, CLIPTokenizer
-
-        network = from_pretrained(CLIPModel, folder)
-        tokenizer = from_pretrained(CLIPTokenizer, words)
-    network.to(device=device, dtype=torch.float32).eval().requires_grad_(False)
-    size = network.config.vision_config.image_size
-    return Clip(network, tokenizer, read_preprocess(folder, size), name)
 
 
 def clip_of(model: Model) -> Clip:

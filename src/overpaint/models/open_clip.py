@@ -10,9 +10,10 @@ from typing import Any
 import torch
 
 from overpaint.errors import ModelError, PromptError
-from overpaint.models.clip import OPEN_CLIP, Clip
+from overpaint.models.clip import Clip
 from overpaint.models.preprocess import OPENAI, Preprocess, colour
 
+OPEN_CLIP = "open_clip:"  # how the names of its models begin
 _SCHEMES = ("hf-hub:", "local-dir:")  # names that say where the weights are
 
 
