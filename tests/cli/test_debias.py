@@ -11,6 +11,9 @@ import pytest
 import torch
 
 from overpaint.benchmark import gender
+from overpaint.cli import options
+from overpaint.errors import ModelError
+from overpaint.models import judges
 from overpaint.toybox.grammar import parse
 from overpaint.toybox.render import render
 
@@ -77,6 +80,23 @@ def test_an_end_that_is_not_fair_is_returned_and_said(
     result = run("debias", *NURSE, *QUICK, "-o", "nurse.st")
     assert result.exit_code == 0, result.output
     assert "no strength between the two ends can be fair; this is the better end" in result.stdout
+
+
+@pytest.mark.parametrize(
+    ("words", "judge"),
+    [((), "toybox-judge"), (("--model", "."), "ViT-B/32"), (("--clip", "mine"), "mine")],
+)
+def test_the_judge_is_the_one_that_the_help_names(
+    run: Run, monkeypatch: pytest.MonkeyPatch, words: tuple[str, ...], judge: str
+) -> None:
+    def refuse(name: str, **_: Any) -> None:
+        raise ModelError(f"no {name}")
+
+    monkeypatch.setattr(judges, "load_clip", refuse)
+    monkeypatch.setattr(options, "load_model", lambda *_, **__: None)
+    assert one_line(run("debias", *NURSE, *words)) == f"error: no {judge}"
+    text = " ".join(run("debias", "--help").stdout.replace("│", " ").split())
+    assert "toybox-judge for toybox, else ViT-B/32" in text
 
 
 @pytest.mark.parametrize(

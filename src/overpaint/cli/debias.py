@@ -7,8 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from overpaint.cli import arguments, options, show
-from overpaint.cli.localize_options import ClipName
+from overpaint.cli import arguments, options, show, words
 from overpaint.errors import EditError
 
 if TYPE_CHECKING:
@@ -20,6 +19,7 @@ if TYPE_CHECKING:
     from overpaint.types import Edit, Patch, Progress
 
 METHODS = ("time", "uce")
+JUDGE = "ViT-B/32"  # TIME's, whatever CLIP the model itself was trained with
 GENDERS = ("female", "male")
 
 
@@ -44,7 +44,14 @@ def debias(
     ] = None,
     seeds: options.Seeds = "8",
     steps: options.Steps = None,
-    clip: ClipName = "",
+    clip: Annotated[
+        str,
+        typer.Option(
+            metavar="NAME",
+            help="CLIP that judges the pictures.",
+            show_default=f"toybox-judge for toybox, else {JUDGE}",
+        ),
+    ] = "",
     model: options.ModelName = "toybox",
     device: options.Device = "cpu",
     dtype: options.Dtype = options.Precision.float32,
@@ -79,13 +86,14 @@ def debias(
     chosen = arguments.seeds(seeds)
     path = arguments.output_file(out or Path(f"{arguments.slug(wanted[0].source)}.safetensors"))
     loaded = options.load_model(model, device, dtype, quiet=json)
-    judge = load_clip(clip or ("toybox-judge" if model == "toybox" else "ViT-B/32"), device=device)
+    judge = load_clip(clip or ("toybox-judge" if model == "toybox" else JUDGE), device=device)
     portraits = Portraits(studio(loaded, judge, steps=steps), people, chosen)
     before = portraits.require_people([one.validation for one in people]).women.mean(dim=1)
     with show.progress(json) as progress:
         patch = _debiased(portraits, wanted, config, progress)
     save_patch(patch, path)
     _report(path, patch, before.tolist(), json)
+    words.hint(model, words.of_edits(wanted), quiet=json)
 
 
 def _debiased(
