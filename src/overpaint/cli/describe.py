@@ -14,10 +14,19 @@ if TYPE_CHECKING:
     from overpaint.types import Edit, Patch
 
 
-def edit_text(edit: Edit) -> str:
-    """One edit in one line: ``a rose -> a blue rose``."""
-    target = edit.target or "picture(s)"
-    return f"{edit.source} -> {target}"
+def edit_texts(patch: Patch) -> list[str]:
+    """Each edit in one line: ``a rose -> a blue rose``, ``a rose -> 2 pictures``, or erased."""
+    # A loaded patch has no pictures; its info says of each edit which there were.
+    known = patch.info.get("target_images")
+    hashes = known if isinstance(known, list) else [()] * len(patch.edits)
+    pairs = zip(patch.edits, hashes, strict=True)
+    return [f"{e.source} -> {_target(e, len(e.images) or len(own))}" for e, own in pairs]
+
+
+def _target(edit: Edit, pictures: int) -> str:
+    if edit.target or not pictures:
+        return edit.target or "erased"
+    return "1 picture" if pictures == 1 else f"{pictures} pictures"
 
 
 def edit_record(edit: Edit) -> dict[str, object]:
@@ -32,7 +41,7 @@ def patch_facts(path: Path, patch: Patch) -> list[tuple[str, object]]:
     places = Counter(delta.site.component for delta in patch.deltas)
     ranks = sorted({delta.rank for delta in patch.deltas})
     facts: list[tuple[str, object]] = [
-        ("edit", "; ".join(edit_text(edit) for edit in patch.edits)),
+        ("edit", "; ".join(edit_texts(patch))),
         ("method", patch.method),
         (
             "sites",
@@ -94,9 +103,12 @@ def setting_rows(result: PatchDiff) -> list[tuple[str, object, object]]:
 
 
 def _in_words(thing: object) -> object:
-    """Edits as ``source -> target``, all else as it is."""
+    """Edits as ``source -> target``, all else as it is.
+
+    Of an edit without a target nothing here says whether it had pictures or erases.
+    """
     if isinstance(thing, list | tuple) and thing and all(isinstance(e, dict) for e in thing):
-        return [f"{e.get('source')} -> {e.get('target') or 'picture(s)'}" for e in thing]
+        return [f"{e.get('source')} -> {e.get('target') or 'no words'}" for e in thing]
     return thing
 
 
