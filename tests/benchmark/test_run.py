@@ -75,9 +75,9 @@ def test_a_finished_run_computes_nothing_again(begin: Begin, monkeypatch: pytest
 def test_a_run_goes_on_with_the_same_settings_and_weights_only(begin: Begin):
     config = replace(CONFIG, methods=("baseline",), limit=1, data=("toybox-roles",))
     begin(config)
-    with pytest.raises(DataError, match="begun with another weights"):
+    with pytest.raises(DataError, match=r"different configuration \(weights\)"):
         begin(config, seed=1)
-    with pytest.raises(DataError, match="begun with another steps"):
+    with pytest.raises(DataError, match=r"different configuration \(steps\)"):
         begin(replace(config, steps=2))
     assert begin(replace(config, batch=3)).pictures == 0
 

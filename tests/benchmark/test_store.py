@@ -158,7 +158,7 @@ def test_the_digest_depends_on_everything_but_the_clock(store: Store, tmp_path: 
 def test_a_run_goes_on_with_its_own_configuration_only(store: Store, path: Path):
     store.close()
     other = {**CONFIGURATION, "steps": 50, "judge": "b32"}
-    with pytest.raises(DataError, match="begun with another steps, judge; use the same"):
+    with pytest.raises(DataError, match=r"different configuration \(steps, judge\); use the same"):
         Store(path, other)
 
 

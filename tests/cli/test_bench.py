@@ -10,7 +10,10 @@ from typing import Any
 import pytest
 
 from overpaint.benchmark import tasks
+from overpaint.benchmark.rows import ConditionRow, Measure
+from overpaint.benchmark.run import Done
 from overpaint.benchmark.store import Store
+from overpaint.cli.bench import _report
 
 from .conftest import Run, one_line
 
@@ -44,7 +47,8 @@ def test_a_run_and_going_on_with_it(run: Run, monkeypatch: pytest.MonkeyPatch):
     }
     with Store.open(folder / "run.sqlite") as store:
         assert store.digest() == before
-    assert "begun with another seeds" in one_line(run("bench", *TINY[:-3], "2", "--steps", "1"))
+    other = run("bench", *TINY[:-3], "2", "--steps", "1")
+    assert "begun with a different configuration (seeds)" in one_line(other)
 
 
 def test_a_dry_run_counts_and_paints_nothing(run: Run):
@@ -95,3 +99,20 @@ def test_a_file_to_share_pictures_in_is_refused_before_the_run_begins(run: Run):
     Path("taken").write_text("keep")
     assert "the file 'taken'" in one_line(run("bench", *TINY, "--share", "taken", "-o", "new"))
     assert [path.name for path in Path().iterdir()] == ["taken"]
+
+
+def test_points_of_a_curve_come_in_their_order_under_readable_names(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+):
+    rows = [
+        ConditionRow(f"{name} edits={n}", "uce", series=name, x=n)
+        for n in (10, 2, 1)
+        for name in ("at once", "alone")
+    ]
+    with Store(tmp_path / "run.sqlite", {"title": "Curves"}) as store:
+        store.describe_conditions(rows)
+        store.add_measures(Measure(row.name, "", "FID", row.x or 0.0) for row in rows)
+    _report(Done(tmp_path, 0), json=False)
+    lines = [line.strip() for line in capsys.readouterr().out.splitlines() if "FID" in line]
+    order = [(name, n) for name in ("at once", "alone") for n in ("1 edit", "2 edits", "10 edits")]
+    assert [line.partition(")")[0] for line in lines] == [f"{name} ({n}" for name, n in order]

@@ -77,6 +77,23 @@ class ConditionRow:
     x: float | None = None
     about: Json = field(default_factory=dict)
 
+    @property
+    def shown(self) -> str:
+        """The name as people read it: ``UCE (69 edits)`` for ``UCE edits=69``."""
+        start = f"{self.series} edits="
+        if not self.series or not self.name.startswith(start):
+            return self.name
+        count = self.name.removeprefix(start)
+        return f"{self.series} ({count} edit{'' if count == '1' else 's'})"
+
+
+def by_curve(rows: Sequence[ConditionRow]) -> dict[str, list[ConditionRow]]:
+    """The rows by the curve they are points of, from left to right; others by themselves."""
+    found: dict[str, list[ConditionRow]] = {}
+    for row in rows:
+        found.setdefault(row.series or row.name, []).append(row)
+    return {name: sorted(own, key=lambda row: row.x or 0) for name, own in found.items()}
+
 
 @dataclass(frozen=True)
 class CaseRow:

@@ -233,7 +233,7 @@ class Store:
         self._base.execute(add, (*values, _text(about), place))
 
     def _changed(self, what: str) -> DataError:
-        return DataError(f"{self.path}: {what} was another when the run began; begin a new run")
+        return DataError(f"{self.path}: {what} was different when the run began; begin a new run")
 
     def _add(self, result: Result) -> int:
         key, new, old, seconds, picture = result
@@ -279,8 +279,8 @@ class Store:
         if theirs != ours:
             names = [k for k in {**theirs, **ours} if theirs.get(k, ...) != ours.get(k, ...)]
             raise DataError(
-                f"{self.path}: the run was begun with another {', '.join(names)}; use the same, "
-                "or begin a new run"
+                f"{self.path}: the run was begun with a different configuration "
+                f"({', '.join(names)}); use the same, or begin a new run"
             )
 
     def _about(self, name: str) -> str:

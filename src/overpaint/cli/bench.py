@@ -226,11 +226,13 @@ def _run(config: BenchConfig, folder: Path, share: Path | None, device: str, qui
 def _report(done: Done, json: bool) -> None:
     from dataclasses import asdict
 
+    from overpaint.benchmark.rows import by_curve
     from overpaint.benchmark.score import summaries
 
     with done.store() as store:
         found, title = summaries(store), str(store.configuration["title"] or done.folder)
         measures = [m for m in store.measures() if not m.case]
+        order = [row for rows in by_curve(store.conditions()).values() for row in rows]
     if json:
         scores = [{"condition": c, "kind": k, **asdict(s)} for (c, k), s in found.items()]
         rows = [m._asdict() for m in measures]
@@ -241,15 +243,20 @@ def _report(done: Done, json: bool) -> None:
         kinds = list(dict.fromkeys(kind for _, kind in found))
         kinds = kinds if len(kinds) > 2 else kinds[:1]  # "all" says the same of a single kind
         rows = [
-            (kind, name, *map(_percent, (s.efficacy, s.generality, s.specificity, s.f1)))
+            (kind, row.shown, *map(_percent, (s.efficacy, s.generality, s.specificity, s.f1)))
             for kind in kinds
-            for (name, own), s in found.items()
-            if own == kind
+            for row in order
+            if (s := found.get((row.name, kind)))
         ]
         show.table(title, columns, rows)
         show.line("[dim]mean % ± deviation over seeds (95 % interval over cases)[/]")
     if measures:
-        rows = [(m.condition, m.name, f"{m.value:.4g} ±{m.spread:.2g}") for m in measures]
+        rows = [
+            (row.shown, m.name, f"{m.value:.4g} ±{m.spread:.2g}")
+            for row in order
+            for m in measures
+            if m.condition == row.name
+        ]
         show.table("" if found else title, ("", "measure", ""), rows)
     show.line(f"\nread it:  [cyan]overpaint report {done.folder}[/]")
 
