@@ -11,6 +11,8 @@ from typer.testing import CliRunner
 
 import overpaint
 from overpaint.cli.app import app
+from overpaint.methods.chosen import TOYBOX
+from overpaint.models.save import save_model
 from overpaint.pictures import read_picture
 
 from .conftest import QUICK, Run
@@ -57,9 +59,40 @@ def test_edit_writes_a_patch_that_python_reads(run: Run, tmp_path: Path) -> None
 def test_edit_equals_the_call_from_python(run: Run, made: dict[str, Path]) -> None:
     model = overpaint.load("toybox")
     edit = overpaint.Edit("a rose", "a blue rose")
-    patch = overpaint.time_edit(model, [edit], overpaint.TIMEConfig())
+    patch = overpaint.time_edit(model, [edit], overpaint.chosen(model, "time"))
     ours = overpaint.load_patch(made["time"])
     assert overpaint.diff(patch, ours, model=model).same
+
+
+TIME = ("edit", "a rose", "a blue rose", "--method", "time", "-o", "rose.safetensors")
+
+
+def test_edit_starts_from_what_was_chosen_for_toybox_and_says_so(run: Run) -> None:
+    said = run(*TIME).stdout
+    assert "settings chosen for Toybox: lam 50; --paper for the paper's" in said
+    assert overpaint.load_patch("rose.safetensors").config["lam"] == 50
+
+
+@pytest.mark.parametrize(
+    ("typed", "lam"), [(("--paper",), 0.1), (("--lambda", "3"), 3), (("--set", "lam=3"), 3)]
+)
+def test_what_is_typed_wins_over_what_was_chosen(
+    run: Run, typed: tuple[str, ...], lam: float
+) -> None:
+    assert "chosen for Toybox" not in run(*TIME, *typed).stdout
+    assert overpaint.load_patch("rose.safetensors").config["lam"] == lam
+
+
+def test_settings_that_are_not_typed_are_those_chosen(run: Run) -> None:
+    said = run("edit", "a rose", "a blue rose", *QUICK).stdout  # QUICK sets the other two
+    assert "settings chosen for Toybox: scale 1.5; --paper" in said
+
+
+def test_another_model_has_no_chosen_settings(run: Run, tmp_path: Path) -> None:
+    save_model(overpaint.load("toybox"), tmp_path / "mine")
+    result = run(*TIME, "-m", "mine")
+    assert "chosen" not in result.stdout
+    assert overpaint.load_patch("rose.safetensors").config["lam"] == 0.1
 
 
 def test_edit_passes_every_option_on(run: Run) -> None:
@@ -111,6 +144,9 @@ def test_edit_with_several_edits_from_a_file(run: Run, tmp_path: Path) -> None:
 def test_methods_are_listed_with_their_settings(run: Run) -> None:
     text = run("edit", "--methods").stdout
     assert all(name in text for name in (*overpaint.METHODS, "learning_rate", "values_only"))
+    chosen = [line.split() for line in text.splitlines() if "on Toybox" in line]
+    assert ["on", "Toybox", "lam", "50"] in chosen
+    assert len(chosen) == len(TOYBOX)
 
 
 def test_paint_shows_every_patch_beside_the_model_as_it_is(run: Run, made: dict[str, Path]) -> None:

@@ -175,14 +175,7 @@ def edit(
         patch = kind.function(loaded, wanted, config, progress=progress)
     seconds = time.perf_counter() - began
     save_patch(patch, path)
-    _report(path, patch, seconds, json)
-    if start and not json:
-        show.line(f"settings chosen for Toybox: {_told(start)}; --paper for the paper's")
-    if not json:
-        prompt = patch.edits[0].source
-        show.line(
-            f'\nlook at it:  [cyan]overpaint paint "{prompt}" --patch {path} -o before-after.png[/]'
-        )
+    _report(path, patch, seconds, start, json)
 
 
 def _start(model: str, method: str, values: Settings, *, localized: bool) -> dict[str, Any]:
@@ -214,7 +207,7 @@ def _localized(method: str, config: Any, file: Path) -> Any:
     return dataclasses.replace(config, localization=load_localization(file))
 
 
-def _report(path: Path, patch: Any, seconds: float, json: bool) -> None:
+def _report(path: Path, patch: Any, seconds: float, start: Settings, json: bool) -> None:
     from overpaint.cli.describe import patch_facts, patch_record
 
     if json:
@@ -224,3 +217,9 @@ def _report(path: Path, patch: Any, seconds: float, json: bool) -> None:
     bracketed = patch.info.get("strength_bracketed", True)
     if False in (bracketed if isinstance(bracketed, list) else [bracketed]):
         show.line("the best strength lies at an end of the range that was searched; it was taken")
+    if start:
+        show.line(f"settings chosen for Toybox: {_told(start)}; --paper for the paper's")
+    prompt = patch.edits[0].source
+    show.line(
+        f'\nlook at it:  [cyan]overpaint paint "{prompt}" --patch {path} -o before-after.png[/]'
+    )
