@@ -7,6 +7,7 @@ from functools import partial
 from itertools import pairwise
 from typing import Any
 
+from overpaint.benchmark.config import EDITS
 from overpaint.benchmark.report.markup import Html, element, join
 from overpaint.benchmark.report.measures import called, overall
 from overpaint.benchmark.report.plots import INK, MUTED, SERIES, colour, plot
@@ -49,7 +50,7 @@ def sweeps(found: Findings) -> Html | None:
     bands += ["of measures, the standard deviation over seeds"] if overall(found) else []
     note = f"Bands: {'; '.join(bands)}."
     return join(
-        element("h2", f"By {x_label}", id="curves"),
+        element("h2", f"By {'number of edits' if x_label == EDITS else x_label}", id="curves"),
         _legend(found, list(lines)),
         element("div", *figures, class_="plots"),
         element("p", note, class_="note"),

@@ -4,13 +4,21 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
 from typing import Any
 
 from overpaint.benchmark.config import UNEDITED
-from overpaint.benchmark.rows import PICTURES, STORE, CaseRow, ConditionRow, Measure, Result
+from overpaint.benchmark.rows import (
+    PICTURES,
+    STORE,
+    CaseRow,
+    ConditionRow,
+    Measure,
+    Result,
+    by_curve,
+)
 from overpaint.benchmark.score import CaseScore, Summary, per_case, summaries
 from overpaint.benchmark.store import Store
 from overpaint.errors import DataError
@@ -82,14 +90,8 @@ class Findings:
 
     @property
     def lines(self) -> dict[str, list[ConditionRow]]:
-        """The editors by the curve they are points of, from left to right; others by themselves.
-
-        Their order is that of the colours.
-        """
-        found: dict[str, list[ConditionRow]] = {}
-        for editor in self.editors:
-            found.setdefault(editor.series or editor.name, []).append(editor)
-        return {name: sorted(rows, key=lambda row: row.x or 0) for name, rows in found.items()}
+        """The editors by curve; their order is that of the colours."""
+        return by_curve(self.editors)
 
     @cached_property
     def score(self) -> Mapping[tuple[str, str], CaseScore]:
@@ -103,7 +105,10 @@ class Findings:
 
 
 def read(folder: Path) -> Findings:
-    """The run in ``folder``; DataError when there is none, or nothing has been painted yet."""
+    """The run in ``folder``, its conditions under the names that people read.
+
+    DataError when there is no run, or nothing has been painted yet.
+    """
     path = folder / STORE
     if not path.is_file():
         raise DataError(
@@ -125,7 +130,22 @@ def read(folder: Path) -> Findings:
             summaries(store),
             per_case(store),
         )
-    return Findings(**{**vars(found), "missing": dict(_missing(found))})
+    found = _renamed(found, {c.name: c.shown for c in found.conditions})
+    return replace(found, missing=dict(_missing(found)))
+
+
+def _renamed(found: Findings, names: Mapping[str, str]) -> Findings:
+    if all(old == new for old, new in names.items()):
+        return found
+    key = {old: {"condition": new} for old, new in names.items()}
+    return replace(
+        found,
+        conditions=[replace(c, name=names[c.name]) for c in found.conditions],
+        results=[r._replace(key=r.key._replace(**key[r.key.condition])) for r in found.results],
+        measures=[m._replace(**key[m.condition]) for m in found.measures],
+        summaries={(names[name], kind): s for (name, kind), s in found.summaries.items()},
+        scores=[s._replace(**key[s.condition]) for s in found.scores],
+    )
 
 
 def _missing(found: Findings) -> Iterator[tuple[str, int]]:
