@@ -124,6 +124,27 @@ def test_a_case_has_no_columns_of_those_that_were_not_asked_for_it(make: Make):
     assert heads == ["Prompt", "before", "time", "refact"]
 
 
+@pytest.mark.parametrize(
+    ("wanted", "said"), [(7 * SEEDS, "not edited"), (14 * SEEDS, "not scored yet")]
+)
+def test_a_case_that_nobody_edits_is_not_waited_for(make: Make, wanted: int, said: str):
+    """One editor, of two cases it has the first: all it is to edit, or half of it."""
+    editor = replace(CONDITIONS[1], about={"pictures": wanted})
+    folder = make([CONDITIONS[0], editor], cases=CASES[:2], leave_out=7 * SEEDS)
+    text, _ = written(folder)
+    whole = text.partition("<main>")[2].partition("<script>")[0]
+    texts = [word for word in ("not edited", "not scored yet") if f"<b>{word}</b>" in whole]
+    assert texts == [said]
+
+
+def test_numbers_of_edits_are_said_in_words(make: Make):
+    rows = [ConditionRow(f"UCE edits={n}", "uce", series="UCE", x=n) for n in (1, 69)]
+    folder = make([CONDITIONS[0], *rows], keep=False, measures=[("UCE edits=69", "", "FID", 1.0)])
+    text, page = written(folder)
+    assert "edits=" not in text
+    assert {"UCE (1 edit)", "UCE (69 edits)"} <= set(page.text_of("th"))
+
+
 def test_an_unfinished_run_says_so(make: Make):
     text, page = written(make(leave_out=SEEDS + 1))
     whole = len(CONDITIONS) * len(CASES) * 7 * SEEDS
