@@ -37,19 +37,20 @@ def finish(store: Store) -> None:
 
 
 def _name(case: CaseRow) -> str:
-    return f"{SCORE} with {'old' if _by_old(case.kind) else 'new'}, {case.kind}"
+    return f"{SCORE} with {'old' if by_old(case.kind) else 'new'}, {case.kind}"
 
 
-def _by_old(kind: str) -> bool:
+def by_old(kind: str) -> bool:
+    """Whether a lower CLIP score with the old caption tells success: LocoGen's styles, objects."""
     return kind in KINDS and not KINDS[kind].by_target
 
 
 def _measure(condition: str, name: str, rows: Sequence[Result]) -> Measure:
     """Mean of 100 times the cosine, at least 0 (Hessel et al. 2021), and deviation over seeds."""
-    by_old = " with old" in name
+    old = " with old" in name
     by_seed: dict[int, list[float]] = {}
     for row in rows:
-        score = 100 * (row.old if by_old else row.new)
+        score = 100 * (row.old if old else row.new)
         by_seed.setdefault(row.key.seed, []).append(max(score, 0.0))
     scores = torch.tensor([s for own in by_seed.values() for s in own], dtype=torch.float64)
     cases = {row.key.case for row in rows}

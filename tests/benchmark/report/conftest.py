@@ -176,3 +176,31 @@ SWEEP = (
         for n in (3, 1, 2)
     ),
 )
+
+
+def write_windows(folder: Path) -> Path:
+    """A run of LocoGen's windows: a style, an object that no window moves, a fact; one seed."""
+    plain = {"style": (0.0, 0.9), "object": (0.0, 0.9), "fact": (0.5, 0.9)}
+    first = {"style": (0.0, 0.7), "object": (0.0, 0.95), "fact": (0.8, 0.9)}
+    second = {"style": (0.0, 0.6), "object": (0.0, 0.91), "fact": (0.4, 0.1)}
+    seen = {"baseline": plain, "layers 0-1": first, "layers 1-2": second}
+    texts = {"place": "source", "part": "efficacy", "prompt": "x", "old": "x", "new": "y"}
+    rows = [
+        ConditionRow(
+            name, "locogen" if n else "baseline", series="locogen" if n else "", x=n or None
+        )
+        for n, name in enumerate(seen)
+    ]
+    configuration = {"title": "Windows", "seeds": 1, "window": 2, "x_label": "first layer"}
+    (folder / "pictures").mkdir()
+    with Store(folder / "run.sqlite", configuration) as store:
+        store.describe_conditions(rows)
+        store.describe_cases([CaseRow(kind, kind, "x", "y", [texts]) for kind in plain])
+        for name, pairs in seen.items():
+            picture = name.replace(" ", "-")
+            _paint(folder / "pictures" / f"{picture}.png")
+            store.add(
+                Result(Key(name, kind, "source", 0), *pair, 0.1, picture)
+                for kind, pair in pairs.items()
+            )
+    return folder

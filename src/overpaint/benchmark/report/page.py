@@ -6,16 +6,16 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from importlib.resources import files
 
-from overpaint.benchmark.report import compare, curves, origin, overview, shares, tables
+from overpaint.benchmark.report import curves, origin, overview, shares
 from overpaint.benchmark.report.drill import drill_down
+from overpaint.benchmark.report.headline import headline
 from overpaint.benchmark.report.markup import Html, element, join
 from overpaint.benchmark.report.read import Findings
 from overpaint.benchmark.report.table import Table
 from overpaint.benchmark.report.tablepage import bare, shown
-from overpaint.benchmark.report.text import interval, probability
+from overpaint.benchmark.report.windows import is_windows, window_cases
 
 MANY = 12  # conditions up to which all kinds of cases are shown at once
-DOUBT = 0.05  # p from which a difference is not taken for one
 POLICY = "default-src 'none'; img-src data:; style-src 'unsafe-inline'; script-src 'unsafe-inline'"
 
 
@@ -28,7 +28,7 @@ def page(
     parts = [
         _head(found),
         _incomplete(found),
-        _finding(found, by_name.get("significance")),
+        headline(found, by_name.get("significance")),
         curves.sweeps(found),
         _results(by_name.get("results"), found),
         overview.overview(found),
@@ -37,7 +37,7 @@ def page(
         *(_unless_long(table) if table.name == "measures" else shown(table) for table in measures),
         _unless_long(by_name.get("costs")),
         _folded(by_name.get("paper")),
-        drill_down(found, pictures),
+        (window_cases if is_windows(found) else drill_down)(found, pictures),
         origin.made(found),
         origin.offered(downloads),
     ]
@@ -138,30 +138,3 @@ def _incomplete(found: Findings) -> Html | None:
         class_="warning",
         role="alert",
     )
-
-
-def _finding(found: Findings, against: Table | None) -> Html | None:
-    """The best editor in a sentence."""
-    winner = compare.best(found)
-    summary = found.summaries.get((winner, "all")) if winner else None
-    if winner is None or summary is None or summary.f1 is None or against is None:
-        return None
-    f1 = tables.SCORES[3]
-    reach = element(
-        "span", f"{f1.shown(summary.f1.mean)} ({interval(tables.number(summary.f1), f1)})"
-    )
-    count = _counted(sum(found.whole(editor.name) for editor in found.editors))
-    words = [element("b", winner), f" has the highest F1 of {count} editors: ", reach]
-    ranked = [(row.cells[-1], row.name) for row in against.rows if row.cells[-1].value is not None]
-    if ranked:
-        cell, second = min(ranked, key=lambda pair: float(pair[0].value or 0))
-        points = against.columns[-1].shown(float(cell.value or 0)).lstrip("+")
-        doubt = "; chance alone may give as much" if (cell.p or 0) >= DOUBT else ""
-        chance = element("span", f"({probability(cell.p)})")
-        words += [f", {points} points above ", element("b", second), f"{doubt} ", chance]
-    return element("p", *words, ".", class_="finding")
-
-
-def _counted(count: int) -> str:
-    words = ("no", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine")
-    return words[count] if count < len(words) else str(count)
