@@ -58,7 +58,8 @@ def run(
     folder from which pictures of edits are taken that another run has painted, and to which those
     of this one are added (:mod:`overpaint.benchmark.shared`).
     ConfigError, DataError or EditError before anything is loaded for a configuration that makes no
-    sense; DataError when the folder holds a run of another configuration or of other weights.
+    sense; EditError before the first picture for edits that their method refuses; DataError when
+    the folder holds a run of another configuration or of other weights.
     """
     task = task_of(config)
     room = _room(config, model, judge, device)
@@ -97,7 +98,8 @@ def estimate(
 ) -> tuple[Amount, float]:
     """What a run has to paint, or has left in ``folder``, and the seconds a picture takes here.
 
-    Paints a few batches to see. The errors of :func:`check`.
+    Paints a few batches to see. The errors of :func:`check`, and EditError for edits that their
+    method refuses.
     """
     task = task_of(config)
     room = _room(config, model, judge, device)

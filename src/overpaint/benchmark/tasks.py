@@ -10,11 +10,12 @@ from overpaint.benchmark import entries
 from overpaint.benchmark.config import BenchConfig
 from overpaint.benchmark.costs import Costs
 from overpaint.benchmark.estimate import Amount, at_most, of_plan
+from overpaint.benchmark.feasible import check_edits
 from overpaint.benchmark.finish import finish
 from overpaint.benchmark.gender import Portraits
 from overpaint.benchmark.gender_table import GenderConfig, gender_config, gender_measures
 from overpaint.benchmark.paint import paint
-from overpaint.benchmark.plan import Plan
+from overpaint.benchmark.plan import Plan, needed
 from overpaint.benchmark.plan_edits import plan_edits
 from overpaint.benchmark.quality import add_quality, check_quality
 from overpaint.benchmark.rows import ConditionRow
@@ -61,10 +62,13 @@ class Edits:
     plan: Plan
 
     def amount(self, config: BenchConfig, model: Model, store: Store | None) -> Amount:  # noqa: ARG002
+        check_edits(model, self.plan.asks)
         return of_plan(self.plan, store)
 
     def __call__(self, to: Setup) -> int:
         room, store, gallery, progress = to.room, to.store, to.gallery, to.progress
+        missing = set(store.missing(key for ask in self.plan.asks for key in ask.keys()))
+        check_edits(room.model, (ask for ask, _ in needed(self.plan.asks, missing)))
         _describe(store, self.plan)
         costs = Costs(room.model, store, self.plan)
         painted = paint(room, store, self.plan.asks, gallery, made=costs.count, progress=progress)

@@ -16,7 +16,7 @@ from torch import Tensor
 from overpaint.methods.closed_form import delta_at, solve
 from overpaint.methods.common import check_edits, require, require_templates, settings
 from overpaint.methods.strength import settled
-from overpaint.methods.subjects import rows, subject_pairs
+from overpaint.methods.subjects import Pair, rows, subject_pairs
 from overpaint.models.fingerprint import origin
 from overpaint.models.hooks import record
 from overpaint.models.model import Model
@@ -67,10 +67,7 @@ def diffquickfix(
     config = config or DiffQuickFixConfig()
     with torch.inference_mode(False), torch.no_grad():
         site = attention_out_site(model, config.layer, config.component)
-        check_edits(model, edits, destination=False, pictures=False, component=config.component)
-        pairs = subject_pairs(
-            model, edits, config.templates, onward=True, component=config.component
-        )
+        pairs = check(model, edits, config)
         states = inputs(model, site, [*(p.source for p in pairs), *(p.target for p in pairs)])
         keys, wanted = rows(pairs, *states.split(len(pairs)))
 
@@ -85,6 +82,13 @@ def diffquickfix(
     info = {"rows": len(keys), "rank": delta.rank, **chosen}
     asked = settings(replace(config, lam=lam))
     return Patch((delta,), "diffquickfix", tuple(edits), config=asked, info=info, **mark)
+
+
+def check(model: Model, edits: Sequence[Edit], config: DiffQuickFixConfig) -> list[Pair]:
+    """Which positions pair; the errors of :func:`diffquickfix` that prompts and settings tell."""
+    attention_out_site(model, config.layer, config.component)
+    check_edits(model, edits, destination=False, pictures=False, component=config.component)
+    return subject_pairs(model, edits, config.templates, onward=True, component=config.component)
 
 
 def inputs(model: Model, site: Site, prompts: Sequence[str]) -> Tensor:

@@ -90,8 +90,7 @@ def finetune(
     like = for_model(model, config.like_refact())
     config = replace(config, templates=like.templates)
     with torch.inference_mode(False), torch.no_grad():
-        site = mlp_site(model, config.layer, config.component)
-        check_edits(model, edits, destination=False, component=config.component)
+        site = check(model, edits, config)
         known = anchors(model, edits, like)[:, 0]
         seen = [
             (filled(template, edit.source), number)
@@ -105,6 +104,13 @@ def finetune(
     info = {"losses": losses, "largest": float(change.abs().max()), "rank_error": lost}
     asked = settings(config)
     return Patch((delta,), "finetune", tuple(edits), config=asked, info=info, **mark)
+
+
+def check(model: Model, edits: Sequence[Edit], config: FinetuneConfig) -> Site:
+    """The site to train; the errors of :func:`finetune` that prompts and settings alone tell."""
+    site = mlp_site(model, config.layer, config.component)
+    check_edits(model, edits, destination=False, component=config.component)
+    return site
 
 
 def _train(

@@ -75,14 +75,7 @@ def finetune_text(
     """
     config = config or FinetuneTextConfig()
     with torch.inference_mode(False), torch.no_grad():
-        if len(model.family.text_encoders) != 1:
-            raise ModelError(
-                f"Fine-tuning the text encoder expects a model with one, {model.name} has "
-                f"{len(model.family.text_encoders)}; use finetune, which trains one layer."
-            )
-        check_edits(model, edits, destination=True)
-        like = TIMEConfig(templates=config.templates, end_only=config.end_only)
-        pairs = pairing(model, edits, like)
+        pairs = check(model, edits, config)
         trained, losses, steps = _train(model, pairs, config, progress)
         made = [
             dense_delta(site, weight - module_at(model, site).weight.float(), config.rank)
@@ -97,6 +90,18 @@ def finetune_text(
     deltas = tuple(delta for delta, _ in made)
     asked = settings(config)
     return Patch(deltas, "finetune-text", tuple(edits), config=asked, info=info, **mark)
+
+
+def check(model: Model, edits: Sequence[Edit], config: FinetuneTextConfig) -> list[Pair]:
+    """Which positions pair; the errors of :func:`finetune_text` that the prompts alone tell."""
+    if len(model.family.text_encoders) != 1:
+        raise ModelError(
+            f"Fine-tuning the text encoder expects a model with one, {model.name} has "
+            f"{len(model.family.text_encoders)}; use finetune, which trains one layer."
+        )
+    check_edits(model, edits, destination=True)
+    like = TIMEConfig(templates=config.templates, end_only=config.end_only)
+    return pairing(model, edits, like)
 
 
 def _train(

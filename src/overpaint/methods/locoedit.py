@@ -16,7 +16,7 @@ from overpaint.errors import SiteError
 from overpaint.methods.closed_form import deltas_at, solve
 from overpaint.methods.common import check_edits, require, require_templates, settings
 from overpaint.methods.strength import settled
-from overpaint.methods.subjects import rows, subject_pairs
+from overpaint.methods.subjects import Pair, rows, subject_pairs
 from overpaint.models.fingerprint import origin
 from overpaint.models.model import Model
 from overpaint.models.sites import cross_attention_layers, cross_attention_sites
@@ -74,8 +74,7 @@ def locoedit(
     config = config or LocoEditConfig()
     with torch.inference_mode(False), torch.no_grad():
         layers, sites = _chosen(model, config)
-        check_edits(model, edits, destination=False, pictures=False)
-        pairs = subject_pairs(model, edits, config.templates, onward=config.onward)
+        pairs = check(model, edits, config)
         states = encode(model, [*(p.source for p in pairs), *(p.target for p in pairs)])
         keys, wanted = rows(pairs, *states.split(len(pairs)))
 
@@ -98,6 +97,13 @@ def locoedit(
         mark = origin(model)
     asked, measured = settings(replace(config, lam_k=lam_k, lam_v=lam_v)), info | chosen
     return Patch(tuple(deltas), "locoedit", tuple(edits), config=asked, info=measured, **mark)
+
+
+def check(model: Model, edits: Sequence[Edit], config: LocoEditConfig) -> list[Pair]:
+    """Which positions pair; the errors of :func:`locoedit` that prompts and settings alone tell."""
+    _chosen(model, config)
+    check_edits(model, edits, destination=False, pictures=False)
+    return subject_pairs(model, edits, config.templates, onward=config.onward)
 
 
 def _chosen(model: Model, config: LocoEditConfig) -> tuple[list[int], list[Site]]:

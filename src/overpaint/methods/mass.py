@@ -50,7 +50,7 @@ def mass(
     """
     config = for_model(model, config or MassConfig())
     with torch.inference_mode(False), torch.no_grad():
-        layers = _check(model, edits, config)
+        layers = check(model, edits, config)
         mark = origin(model)
         delta, info = _search(model, edits, config, progress)
         where = places(model, edits, config)
@@ -74,8 +74,8 @@ def mass(
     return Patch(tuple(deltas), "mass", tuple(edits), config=asked, info=info, **mark)
 
 
-def _check(model: Model, edits: Sequence[Edit], config: MassConfig) -> list[int]:
-    """The layers to edit, first to last; refuses what cannot work before any is computed."""
+def check(model: Model, edits: Sequence[Edit], config: MassConfig) -> list[int]:
+    """The layers to edit, first to last; the errors that prompts and settings alone tell."""
     refuse_last_layer(model, config.layer, config.component)
     if config.spread > config.layer + 1:
         raise SiteError(

@@ -46,7 +46,7 @@ def refact(
     """
     config = for_model(model, config or ReFACTConfig())
     with torch.inference_mode(False), torch.no_grad():
-        _check(model, edits, config)
+        check(model, edits, config)
         mark = origin(model)
         clean = None if config.follow_edits else _clean(model, edits, config)
         deltas: list[Delta] = []
@@ -76,7 +76,7 @@ def refact_each(
     """
     config = for_model(model, config or ReFACTConfig())
     with torch.inference_mode(False), torch.no_grad():
-        _check(model, edits, config)
+        check(model, edits, config)
         mark = origin(model)
         results = _compute(model, edits, _clean(model, edits, config), config, progress)
     pairs = zip(edits, results, strict=True)
@@ -102,8 +102,8 @@ class _Result:
     info: dict[str, Any]
 
 
-def _check(model: Model, edits: Sequence[Edit], config: ReFACTConfig) -> None:
-    """Refuse what cannot work before any of it is computed."""
+def check(model: Model, edits: Sequence[Edit], config: ReFACTConfig) -> None:
+    """The errors of :func:`refact` that prompts and settings alone tell."""
     refuse_last_layer(model, config.layer, config.component)
     check_edits(model, edits, destination=False, component=config.component)
 

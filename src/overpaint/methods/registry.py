@@ -2,28 +2,36 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from overpaint.errors import EditError
-from overpaint.methods.diffquickfix import DiffQuickFixConfig, diffquickfix
-from overpaint.methods.finetune import FinetuneConfig, finetune
-from overpaint.methods.finetune_text import FinetuneTextConfig, finetune_text
-from overpaint.methods.locoedit import LocoEditConfig, locoedit
-from overpaint.methods.mass import MassConfig, mass
-from overpaint.methods.refact import ReFACTConfig, refact
-from overpaint.methods.time_edit import TIMEConfig, time_edit
-from overpaint.methods.uce import UCEConfig, uce
-from overpaint.types import Patch
+from overpaint.methods import (
+    diffquickfix,
+    finetune,
+    finetune_text,
+    locoedit,
+    mass,
+    refact,
+    time_edit,
+    uce,
+)
+from overpaint.models.model import Model
+from overpaint.types import Edit, Patch
 
 
 @dataclass(frozen=True)
 class Method:
-    """``function(model, edits, config, *, progress=None) -> Patch``, and what to say about it."""
+    """``function(model, edits, config, *, progress=None) -> Patch``, and what to say about it.
+
+    ``check(model, edits, config)`` raises the errors of ``function`` that prompts and settings
+    alone tell, in a moment: nothing is computed.
+    """
 
     name: str
     function: Callable[..., Patch]
+    check: Callable[[Model, Sequence[Edit], Any], object]
     config: type[Any]
     summary: str
     paper: str
@@ -34,58 +42,66 @@ METHODS = {
     for method in (
         Method(
             "refact",
-            refact,
-            ReFACTConfig,
+            refact.refact,
+            refact.check,
+            refact.ReFACTConfig,
             "rank-one edit of one MLP of the text encoder: a subject means another",
             "Arad, Orgad, Belinkov 2024, arXiv:2306.00738",
         ),
         Method(
             "time",
-            time_edit,
-            TIMEConfig,
+            time_edit.time_edit,
+            time_edit.check,
+            time_edit.TIMEConfig,
             "closed-form edit of all cross-attention keys and values: an assumption changes",
             "Orgad, Kawar, Belinkov 2023, arXiv:2303.08084",
         ),
         Method(
             "uce",
-            uce,
-            UCEConfig,
+            uce.uce,
+            uce.check,
+            uce.UCEConfig,
             "closed-form edit of all cross-attention keys and values: concepts read like others",
             "Gandikota, Orgad, Belinkov, Materzynska, Bau 2023, arXiv:2308.14761",
         ),
         Method(
             "locoedit",
-            locoedit,
-            LocoEditConfig,
+            locoedit.locoedit,
+            locoedit.check,
+            locoedit.LocoEditConfig,
             "closed-form edit of the few cross-attention layers that hold the knowledge",
             "Basu, Rezaei, Kattakinda, Morariu, Zhao, Rossi, Manjunatha, Feizi 2024, "
             "arXiv:2405.01008",
         ),
         Method(
             "diffquickfix",
-            diffquickfix,
-            DiffQuickFixConfig,
+            diffquickfix.diffquickfix,
+            diffquickfix.check,
+            diffquickfix.DiffQuickFixConfig,
             "closed-form edit of the first self-attention layer of the text encoder",
             "Basu, Zhao, Morariu, Feizi, Manjunatha 2023, arXiv:2310.13730",
         ),
         Method(
             "mass",
-            mass,
-            MassConfig,
+            mass.mass,
+            mass.check,
+            mass.MassConfig,
             "many ReFACT requests in one solve, over one or several layers",
             "after Meng, Sharma, Andonian, Belinkov, Bau 2022, arXiv:2210.07229",
         ),
         Method(
             "finetune",
-            finetune,
-            FinetuneConfig,
+            finetune.finetune,
+            finetune.check,
+            finetune.FinetuneConfig,
             "baseline: one MLP of the text encoder, trained with ReFACT's loss",
             "Arad, Orgad, Belinkov 2024, arXiv:2306.00738, appendix G.1",
         ),
         Method(
             "finetune-text",
-            finetune_text,
-            FinetuneTextConfig,
+            finetune_text.finetune_text,
+            finetune_text.check,
+            finetune_text.FinetuneTextConfig,
             "baseline: the whole text encoder, trained towards TIME's targets",
             "Orgad, Kawar, Belinkov 2023, arXiv:2303.08084, appendix G",
         ),

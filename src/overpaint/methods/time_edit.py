@@ -78,8 +78,8 @@ def time_edit(
     """
     asked = config or TIMEConfig()
     with torch.inference_mode(False), torch.no_grad():
-        check_edits(model, edits, destination=True)
-        keys, wanted = rows(model, edits, asked)
+        pairs = check(model, edits, asked)
+        keys, wanted = _embedded(model, pairs)
 
         def make(lam: float) -> tuple[Change, ...]:
             return deltas(model, keys, wanted, replace(asked, lam=lam))
@@ -90,6 +90,12 @@ def time_edit(
         info = {"rows": len(keys), "rank": solved[0].rank, **chosen}
         mark = origin(model)
     return Patch(solved, "time", tuple(edits), config=settings(config), info=info, **mark)
+
+
+def check(model: Model, edits: Sequence[Edit], config: TIMEConfig) -> list[Pair]:
+    """Which positions pair; the errors of :func:`time_edit` that the prompts alone tell."""
+    check_edits(model, edits, destination=True)
+    return pairing(model, edits, config)
 
 
 def deltas(
@@ -122,7 +128,10 @@ def solve(keys: Tensor, wanted: Tensor, config: TIMEConfig) -> tuple[Tensor, Ten
 
 def rows(model: Model, edits: Sequence[Edit], config: TIMEConfig) -> tuple[Tensor, Tensor]:
     """Embeddings of all source tokens and of their partners, both ``[n, d]``: those that pair."""
-    pairs = pairing(model, edits, config)
+    return _embedded(model, pairing(model, edits, config))
+
+
+def _embedded(model: Model, pairs: Sequence[Pair]) -> tuple[Tensor, Tensor]:
     states = encode(model, [*(p.source for p in pairs), *(p.target for p in pairs)])
     return subjects.rows(pairs, *states.split(len(pairs)))
 

@@ -15,7 +15,7 @@ from overpaint.errors import EditError
 from overpaint.methods.closed_form import deltas_at, solve
 from overpaint.methods.common import check_edits, plain, require, require_templates, settings
 from overpaint.methods.strength import settled
-from overpaint.methods.subjects import held, rows, subject_pairs
+from overpaint.methods.subjects import Pair, held, rows, subject_pairs
 from overpaint.models.fingerprint import origin
 from overpaint.models.model import Model
 from overpaint.models.sites import cross_attention_sites
@@ -89,10 +89,8 @@ def uce(
     """
     config = config or UCEConfig()
     with torch.inference_mode(False), torch.no_grad():
-        check_edits(model, edits, destination=False, pictures=False, erase=True)
-        wanted = [e if e.target.strip() else replace(e, target=config.guide) for e in edits]
-        _check_preserved(wanted, config)
-        pairs = subject_pairs(model, wanted, config.templates, onward=config.onward, bare=True)
+        pairs = check(model, edits, config)
+        wanted = _guided(edits, config)
         kept = held(model, config.preserve, config.templates, onward=config.onward)
         both = [*pairs, *kept]
         states = encode(model, [*(p.source for p in both), *(p.target for p in both)])
@@ -113,6 +111,19 @@ def uce(
         mark = origin(model)
     asked, measured = settings(replace(config, lam=lam)), info | chosen
     return Patch(deltas, "uce", tuple(edits), config=asked, info=measured, **mark)
+
+
+def check(model: Model, edits: Sequence[Edit], config: UCEConfig) -> list[Pair]:
+    """Which positions pair; the errors of :func:`uce` that prompts and settings alone tell."""
+    check_edits(model, edits, destination=False, pictures=False, erase=True)
+    wanted = _guided(edits, config)
+    _check_preserved(wanted, config)
+    return subject_pairs(model, wanted, config.templates, onward=config.onward, bare=True)
+
+
+def _guided(edits: Sequence[Edit], config: UCEConfig) -> list[Edit]:
+    """``edits``, those without a target led to the guide."""
+    return [e if e.target.strip() else replace(e, target=config.guide) for e in edits]
 
 
 def _check_preserved(edits: Sequence[Edit], config: UCEConfig) -> None:
