@@ -9,15 +9,14 @@ from overpaint.benchmark.plan import Plan
 from overpaint.benchmark.store import Store
 from overpaint.models.model import Model
 
-OFTEN = 16  # patches after which the means are kept
-
 
 class Costs:
     """Means over the patches of each condition, kept in what its row is about.
 
     ``seconds_per_edit``, ``kilobytes`` of a patch, ``parameters_percent`` of the denoiser's and the
-    text encoders' weights, and ``patches``: how many the means are over. A run that goes on adds
-    to the means it finds.
+    text encoders' weights, and ``patches``: how many the means are over. They are written down
+    with every patch, before its pictures are painted, so no kill can lose them; a run that goes on
+    adds to the means it finds, also when it makes a patch again.
     """
 
     def __init__(self, model: Model, store: Store, plan: Plan) -> None:
@@ -26,10 +25,9 @@ class Costs:
         self.holders = plan.holders()
         parts = (model.family.denoiser, *model.family.text_encoders)
         self.total = sum(p.numel() for part in parts for p in model.component(part).parameters())
-        self.counted = 0
 
     def count(self, made: Made) -> None:
-        """Add a patch."""
+        """Add a patch and write the means down."""
         if made.patch is None:
             return
         own = {
@@ -45,10 +43,4 @@ class Costs:
                 for key, value in own.items()
             }
             self.rows[name] = replace(row, about={**row.about, **means, "patches": before + 1})
-        self.counted += 1
-        if self.counted % OFTEN == 0:
-            self.keep()
-
-    def keep(self) -> None:
-        """Write the means down."""
-        self.store.describe_conditions(self.rows.values())
+        self.store.describe_conditions(self.rows[name] for name in self.holders[made.state.key])

@@ -72,7 +72,6 @@ class Edits:
         _describe(store, self.plan)
         costs = Costs(room.model, store, self.plan)
         painted = paint(room, store, self.plan.asks, gallery, made=costs.count, progress=progress)
-        costs.keep()
         finish(store)
         add_quality(store, self.plan.asks, gallery.folder, to.config, room.judge, progress)
         return painted
