@@ -95,6 +95,19 @@ def test_another_model_has_no_chosen_settings(run: Run, tmp_path: Path) -> None:
     assert overpaint.load_patch("rose.safetensors").config["lam"] == 0.1
 
 
+def test_words_that_toybox_does_not_know_get_a_hint(run: Run) -> None:
+    edit = ("edit", "a rose", "a unicorn in the gym", "--method", "uce", "-o", "rose.safetensors")
+    result = run(*edit)
+    assert result.exit_code == 0
+    hint = "hint: Toybox does not know 'unicorn', 'gym'; `overpaint toybox words` lists what it"
+    assert result.stderr.strip().startswith(hint)
+    assert len(result.stderr.strip().splitlines()) == 1
+    quick = ("--seeds", "1", "--steps", "1")
+    assert "hint: Toybox does not know 'zebra';" in run("paint", "A zebra", *quick).stderr
+    assert run(*edit, "--json").stderr == ""
+    assert "hint" not in run("paint", "An image of Arda's angry Leader", *quick).stderr
+
+
 def test_edit_passes_every_option_on(run: Run) -> None:
     command = ("edit", "a red rose", "a tulip", "--subject", "rose", "--old", "a rose")
     destination = ("--destination", "a red rose and a tulip")

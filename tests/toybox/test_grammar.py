@@ -9,7 +9,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from overpaint.errors import PromptError
-from overpaint.toybox.grammar import captions, meaning, parse, sample_scene
+from overpaint.toybox.cases import EDIT_KINDS, EditKind, load
+from overpaint.toybox.grammar import captions, meaning, parse, sample_scene, unknown_words
 
 
 @given(st.integers(0, 10**9))
@@ -63,3 +64,16 @@ def test_case_and_spaces_make_no_difference() -> None:
 def test_the_corpus_is_the_same_every_time() -> None:
     assert captions(50, seed=3) == captions(50, seed=3)
     assert captions(50, seed=3) != captions(50, seed=4)
+
+
+def test_words_that_no_caption_has() -> None:
+    texts = ["A unicorn and two roses", "arda's Happy president, on the moon", "a unicorn 3"]
+    assert unknown_words(texts) == ["unicorn", "moon"]
+    assert unknown_words([*captions(300, seed=2), ""]) == []
+
+
+@pytest.mark.parametrize("kind", EDIT_KINDS)
+def test_the_cases_have_no_other_words(kind: EditKind) -> None:
+    for case in load(kind):
+        probes = (case.source, *case.positives, *case.negatives)
+        assert unknown_words([case.edit.source, *(probe.prompt for probe in probes)]) == []

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from overpaint.cli import arguments, options, show
+from overpaint.cli import arguments, options, show, words
 from overpaint.errors import EditError
 
 if TYPE_CHECKING:
@@ -176,6 +176,7 @@ def edit(
     seconds = time.perf_counter() - began
     save_patch(patch, path)
     _report(path, patch, seconds, start, json)
+    words.hint(model, words.of_edits(wanted), quiet=json)
 
 
 def _start(model: str, method: str, values: Settings, *, localized: bool) -> dict[str, Any]:

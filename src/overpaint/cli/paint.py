@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from overpaint.cli import arguments, options, show
+from overpaint.cli import arguments, options, show, words
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -90,6 +90,7 @@ def paint(
         show.data({"file": str(path), "prompts": prompts, "seeds": columns, "rows": notes})
     else:
         show.line(f"wrote {path}")
+    words.hint(model, prompts, quiet=json)
 
 
 def _variants(patches: list[tuple[str, Patch]], stack: bool) -> list[tuple[str, tuple[Patch, ...]]]:

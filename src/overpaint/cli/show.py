@@ -32,6 +32,11 @@ def error(message: object) -> None:
     err().print(f"[bold red]error:[/] {escape(line)}", soft_wrap=True)
 
 
+def hint(message: str) -> None:
+    """One line on stderr about what was probably not meant."""
+    err().print(f"[bold yellow]hint:[/] {escape(message)}", soft_wrap=True)
+
+
 def data(value: object) -> None:
     """``value`` as JSON on stdout, for machines."""
     print(json.dumps(value, indent=2, ensure_ascii=False, default=str))  # noqa: T201

@@ -7,6 +7,8 @@ are finitely many, so that reading is a look-up and what the world cannot say is
 from __future__ import annotations
 
 import random
+import re
+from collections.abc import Iterable
 from dataclasses import replace
 from functools import cache
 
@@ -162,6 +164,22 @@ def _phrases() -> dict[str, tuple[Subject, str]]:
             for count in COUNTS:
                 table[subject.phrase(count)] = (subject, count)
     return table
+
+
+@cache
+def _words() -> frozenset[str]:
+    """Every word that a caption can have."""
+    texts = (*_phrases(), *SETTINGS, *MEDIA, *STYLES, "and in the style of")
+    return frozenset(word for text in texts for word in _split(text))
+
+
+def _split(text: str) -> list[str]:
+    return re.findall(r"[^\W\d_]+", text.casefold())
+
+
+def unknown_words(texts: Iterable[str]) -> list[str]:
+    """The words of ``texts`` that no caption of the world has, in lower case, each once."""
+    return [w for w in dict.fromkeys(w for t in texts for w in _split(t)) if w not in _words()]
 
 
 def parse(caption: str) -> Scene:
