@@ -12,7 +12,17 @@ from hypothesis import strategies as st
 from PIL import Image, ImageDraw
 
 from overpaint.errors import DataError
-from overpaint.pictures import ACCENT, Row, font, grid, read_picture, save_picture, wrapped
+from overpaint.pictures import (
+    ACCENT,
+    LABEL_WIDTH,
+    MARGIN,
+    Row,
+    font,
+    grid,
+    read_picture,
+    save_picture,
+    wrapped,
+)
 
 
 def plain(colour: tuple[int, int, int], n: int = 3, side: int = 16) -> torch.Tensor:
@@ -66,6 +76,16 @@ def test_long_prompt_stays_out_of_the_next_group() -> None:
     lower = 128 + 28 + 10  # the second group with its margin and half of the gap above it
     assert (sheets[0] != sheets[1]).any()
     assert (sheets[0][-lower:] == sheets[1][-lower:]).all()
+
+
+def test_a_long_heading_stays_above_its_own_column() -> None:
+    row = Row(plain((0, 0, 0), 2), "a rose")
+    short, long = (
+        np.asarray(grid([row], [text, ""], cell=64)) for text in ("", "a rose in the snow, seed 0")
+    )
+    changed = np.flatnonzero((short != long).any(axis=(0, 2)))
+    assert len(changed)
+    assert changed.max() < MARGIN + LABEL_WIDTH + 64
 
 
 def test_grid_refuses_rows_that_do_not_fit_the_headings() -> None:

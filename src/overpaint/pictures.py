@@ -77,7 +77,9 @@ def grid(
         draw.text((MARGIN, MARGIN - 4), line, INK, face)
     for index, text in enumerate(columns):
         x = MARGIN + LABEL_WIDTH + index * (cell + GAP) + cell // 2
-        draw.text((x, head + 12), text, MUTED, font(14, text), anchor="ms")
+        face = font(14, text)
+        for line in _shortened(wrapped(text, face, cell), 1):
+            draw.text((x, head + 12), line, MUTED, face, anchor="ms")
     y = head + 24
     for number, group in enumerate(groups):
         if number:
