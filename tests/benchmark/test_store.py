@@ -264,9 +264,9 @@ def test_what_is_looked_at_is_kept_in_the_order_of_the_plan(store: Store, path: 
 def test_what_is_looked_at_stays_what_it_was(store: Store):
     store.describe_conditions([ConditionRow("time", "time", {"lam": 0.1})])
     store.describe_cases([CaseRow("a -> b", "roles", "a", "b", [])])
-    with pytest.raises(DataError, match="condition 'time' was another"):
+    with pytest.raises(DataError, match="condition 'time' was different"):
         store.describe_conditions([ConditionRow("time", "time", {"lam": 0.2})])
-    with pytest.raises(DataError, match="case 'a -> b' was another"):
+    with pytest.raises(DataError, match="case 'a -> b' was different"):
         store.describe_cases([CaseRow("a -> b", "roles", "a", "c", [])])
 
 
