@@ -99,7 +99,8 @@ bench-smoke: .venv/installed-test
 # What the documentation quotes beside: how good the embedded model is, how fast everything.
 MEASURE := $(BIN)/python benchmarks
 measure: .venv/installed-test
-	$(MEASURE)/toybox_quality.py --seeds 8 --pictures 52 --steps 10 --json bench/toybox_quality.json
+	$(MEASURE)/toybox_quality.py --only judge edits speed sheets --seeds 8 --steps 10 --json bench/toybox_quality.json
+	$(MEASURE)/toybox_quality.py --only gender --pictures 52 --json bench/toybox_gender.json
 	$(MEASURE)/recall.py --json bench/recall.json
 	$(MEASURE)/throughput.py --json bench/throughput.json
 	$(MEASURE)/speed_edit.py --json bench/speed_edit.json
