@@ -11,6 +11,7 @@ import pytest
 
 from overpaint.toybox.grammar import meaning, parse
 from overpaint.toybox.scene import Scene
+from overpaint.toybox.train.contrastive import Captions
 from overpaint.toybox.train.exams import EXAMS, PICTURES, Exam, sheets
 from overpaint.toybox.train.run import Run
 
@@ -68,11 +69,11 @@ def test_rivals_differ_in_one_thing() -> None:
 def test_sheets_hold_every_exam_with_captions_picture_by_picture(tmp_path: Path) -> None:
     captions = [*(_example(e) for e in EXAMS), *PLAIN] * (2 * PICTURES)
     (tmp_path / "captions.json").write_text(json.dumps(captions))
-    run = Run(tmp_path, "cpu")
-    found = sheets(run, np.random.default_rng(0), random.Random(0))
+    known = Captions(Run(tmp_path, "cpu"))
+    found = sheets(known, np.random.default_rng(0), random.Random(0))
     for exam, sheet in zip(EXAMS, found, strict=True):
         assert all(exam.asked(parse(captions[k])) for k in sheet.pictures)
         assert len(set(sheet.pictures.tolist())) == PICTURES
         assert len(sheet.wrong) == PICTURES * exam.count
-    again = sheets(run, np.random.default_rng(0), random.Random(0))
+    again = sheets(known, np.random.default_rng(0), random.Random(0))
     assert [sheet.wrong for sheet in again] == [sheet.wrong for sheet in found]

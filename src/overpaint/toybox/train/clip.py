@@ -98,7 +98,7 @@ def _asked(
     run: Run, captions: Captions, rng: np.random.Generator, chance: random.Random, batch: int
 ) -> list[Sheet]:
     """The exams, and for the rest of the batch pictures that look alike, with any mistake."""
-    exams = sheets(run, rng, chance)
+    exams = sheets(captions, rng, chance)
     alike = with_lookalikes(run, rng, batch - sum(len(sheet.pictures) for sheet in exams))
     scenes = [captions.scenes[k] for k in alike for _ in range(MISTAKES)]
     return [*exams, Sheet(alike, [mistaken(scene, chance).caption for scene in scenes])]

@@ -14,10 +14,9 @@ from functools import cache
 
 import numpy as np
 
-from overpaint.toybox.grammar import parse
 from overpaint.toybox.scene import Scene
+from overpaint.toybox.train.contrastive import Captions
 from overpaint.toybox.train.mistakes import WITH_MOOD, with_first
-from overpaint.toybox.train.run import Run
 from overpaint.toybox.world import EMOTIONS, OBJECTS
 
 PICTURES = 20  # of each exam in a batch
@@ -40,21 +39,20 @@ class Sheet:
     wrong: list[str]
 
 
-def sheets(run: Run, rng: np.random.Generator, chance: random.Random) -> list[Sheet]:
+def sheets(captions: Captions, rng: np.random.Generator, chance: random.Random) -> list[Sheet]:
     """One sheet an exam, each about :data:`PICTURES` different pictures."""
     found = []
-    for exam, pool in zip(EXAMS, _pools(run), strict=True):
+    for exam, pool in zip(EXAMS, _pools(captions), strict=True):
         pictures = rng.choice(pool, PICTURES, replace=False)
-        scenes = [parse(run.captions[k]) for k in pictures]
+        scenes = [captions.scenes[k] for k in pictures]
         wrong = [r.caption for s in scenes for r in exam.rivals(s, exam.count, chance)]
         found.append(Sheet(pictures, wrong))
     return found
 
 
 @cache
-def _pools(run: Run) -> list[np.ndarray]:
-    scenes = [parse(caption) for caption in run.captions]
-    return [np.flatnonzero([exam.asked(scene) for scene in scenes]) for exam in EXAMS]
+def _pools(captions: Captions) -> list[np.ndarray]:
+    return [np.flatnonzero([exam.asked(scene) for scene in captions.scenes]) for exam in EXAMS]
 
 
 def _alone(scene: Scene) -> bool:
