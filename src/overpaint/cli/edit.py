@@ -153,12 +153,12 @@ def edit(
     from overpaint.pictures import read_picture
     from overpaint.types import Edit
 
-    kind = method_called(method)
+    editor = method_called(method)
     values: dict[str, Any] = dict(arguments.pairs(setting or []))
     typed = {"layer": layer, "layers": layers, "lam": lam}
     values |= {name: value for name, value in typed.items() if value is not None}
     start = {} if paper else _start(model, method, values, localized=localization is not None)
-    config = configure(method, kind.config, {**start, **values})
+    config = configure(method, editor.config, {**start, **values})
     if localization:
         config = _localized(method, config, localization)
     if edits and (source or image):
@@ -172,7 +172,7 @@ def edit(
     loaded = options.load_model(model, device, dtype, quiet=json)
     began = time.perf_counter()
     with show.progress(json) as progress:
-        patch = kind.function(loaded, wanted, config, progress=progress)
+        patch = editor.function(loaded, wanted, config, progress=progress)
     seconds = time.perf_counter() - began
     save_patch(patch, path)
     _report(path, patch, seconds, start, json)
@@ -192,11 +192,11 @@ def _start(model: str, method: str, values: Settings, *, localized: bool) -> dic
 
 def _told(settings: Settings) -> str:
     """Settings in a line: ``layer 7, scale 1.5``; a list as ``--set`` takes it."""
-    words = {
+    said = {
         name: ",".join(map(str, value)) if isinstance(value, list | tuple) else show.text(value)
         for name, value in settings.items()
     }
-    return ", ".join(f"{name} {value}" for name, value in words.items())
+    return ", ".join(f"{name} {value}" for name, value in said.items())
 
 
 def _localized(method: str, config: Any, file: Path) -> Any:
