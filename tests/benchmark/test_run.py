@@ -72,6 +72,16 @@ def test_a_finished_run_computes_nothing_again(begin: Begin, monkeypatch: pytest
         assert (store.digest(), store.conditions()) == (before, about)
 
 
+def test_a_run_goes_on_to_more_seeds_as_if_begun_with_them(begin: Begin):
+    config = replace(CONFIG, methods=("baseline", "time"), limit=1, data=("toybox-roles",))
+    more = replace(config, seeds=2)
+    begin(config)
+    grown = begin(more)
+    assert grown.pictures == 2 * 11
+    with grown.store() as store, begin(more, name="whole").store() as whole:
+        assert store.digest() == whole.digest()
+
+
 def test_a_run_goes_on_with_the_same_settings_and_weights_only(begin: Begin):
     config = replace(CONFIG, methods=("baseline",), limit=1, data=("toybox-roles",))
     begin(config)

@@ -59,7 +59,8 @@ def run(
     of this one are added (:mod:`overpaint.benchmark.shared`).
     ConfigError, DataError or EditError before anything is loaded for a configuration that makes no
     sense; EditError before the first picture for edits that their method refuses; DataError when
-    the folder holds a run of another configuration or of other weights.
+    the folder holds a run of another configuration or of other weights. More ``seeds`` than the
+    run was begun with are painted in addition, except of professions.
     """
     task = task_of(config)
     room = _room(config, model, judge, device)
@@ -71,7 +72,9 @@ def run(
         raise OutputError(f"cannot make the folder {str(folder)!r}: {error.strerror}") from error
     made_with = {"weights": identity(model, judge), "precision": str(model.dtype)}
     with ExitStack() as stack:
-        store = stack.enter_context(Store(folder / STORE, {**config.kept, **made_with}))
+        store = stack.enter_context(
+            Store(folder / STORE, {**config.kept, **made_with}, growing=task.growing)
+        )
         store.note({**(notes or {}), "versions": versions(), "batch": room.batch})
         common = *made_with.values(), *versions().values(), code(), *room.how.settings.items()
         shared = stack.enter_context(Shared.open(share, common)) if share else None

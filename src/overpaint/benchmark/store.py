@@ -11,7 +11,7 @@ import hashlib
 import json
 import math
 import sqlite3
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from types import TracebackType
@@ -57,15 +57,23 @@ _SAME = (
 class Store:
     """An open run; use it in ``with``. Several processes may have the same run open."""
 
-    def __init__(self, path: Path, configuration: Mapping[str, object] | None = None) -> None:
+    def __init__(
+        self,
+        path: Path,
+        configuration: Mapping[str, object] | None = None,
+        *,
+        growing: Collection[str] = (),
+    ) -> None:
         """Open the run in the file ``path``, or begin one there; without a configuration only open.
 
         ``configuration``, of JSON values, is kept with it and has to be the same ever after:
-        rows of different settings in one table would be comparable to nothing. DataError for
-        another configuration (naming what differs), or for a file that is no run; OutputError
-        where nothing can be written.
+        rows of different settings in one table would be comparable to nothing. Only numbers named
+        in ``growing`` may be larger than they were: then there are more rows of the same sort.
+        DataError for another configuration (naming what differs), or for a file that is no run;
+        OutputError where nothing can be written.
         """
         self.path = path
+        self._growing = frozenset(growing)
         text = None if configuration is None else _text(configuration)
         if text is None and not path.is_file():
             raise DataError(f"expected a run, got {str(path)!r}: there is no such file")
@@ -276,8 +284,11 @@ class Store:
         if configuration is None:
             return
         theirs, ours = json.loads(self._about("configuration")), json.loads(configuration)
-        if theirs != ours:
-            names = [k for k in {**theirs, **ours} if theirs.get(k, ...) != ours.get(k, ...)]
+        names = [k for k in {**theirs, **ours} if theirs.get(k, ...) != ours.get(k, ...)]
+        if names and self._growing.issuperset(names) and all(ours[k] > theirs[k] for k in names):
+            change = "UPDATE about SET value = ? WHERE name = 'configuration'"
+            self._base.execute(change, (configuration,))
+        elif names:
             raise DataError(
                 f"{self.path}: the run was begun with a different configuration "
                 f"({', '.join(names)}); use the same, or begin a new run"

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import Any, ClassVar
 
 from overpaint.benchmark import entries
 from overpaint.benchmark.config import BenchConfig
@@ -56,8 +56,10 @@ class Edits:
     """Edits, alone and many at once, and captions that no edit is about.
 
     Of every task :meth:`amount` says what is left to do, and a call does it and returns the number
-    of pictures it has painted.
+    of pictures it has painted. Settings in ``growing`` may be larger when a run goes on.
     """
+
+    growing: ClassVar = frozenset({"seeds"})
 
     plan: Plan
 
@@ -81,6 +83,8 @@ class Edits:
 class Windows:
     """LocoGen's windows of layers, on prompt pairs."""
 
+    growing: ClassVar = frozenset({"seeds"})
+
     subjects: Sequence[entries.Subject]
 
     def amount(self, config: BenchConfig, model: Model, store: Store | None) -> Amount:
@@ -102,6 +106,8 @@ class Windows:
 @dataclass(frozen=True, eq=False)
 class Gender:
     """The gender of professions; its pictures are looked at and not kept."""
+
+    growing: ClassVar = frozenset()  # λ was searched with the seeds there were
 
     people: Sequence[GenderCase]
     settings: GenderConfig
