@@ -10,7 +10,7 @@ import pytest
 
 from overpaint.toybox.grammar import parse
 from overpaint.toybox.render import shows_woman
-from overpaint.toybox.train.odds import SHARPENING, gender_weights, seen_share
+from overpaint.toybox.train.odds import OFTENER, SHARPENING, gender_weights, seen_share
 from overpaint.toybox.train.pick import with_details
 from overpaint.toybox.train.run import Run
 
@@ -31,12 +31,11 @@ def test_guidance_undoes_what_the_denoiser_sees() -> None:
 
 def test_only_a_gender_that_is_left_open_is_weighted(run: Run) -> None:
     weights = gender_weights(run)
-    for number, caption in enumerate(CAPTIONS):
-        if caption in ("a pilot", "a happy pilot"):
-            woman = shows_woman(parse(caption), number)
-            assert (weights[number] > 1) == woman
-        else:
-            assert weights[number] == 1
+    pilots = [k for k, c in enumerate(CAPTIONS) if c in ("a pilot", "a happy pilot")]
+    women = [k for k in pilots if shows_woman(parse(CAPTIONS[k]), k)]
+    assert weights[pilots].sum() == pytest.approx(OFTENER * len(pilots))
+    assert weights[women].sum() / weights[pilots].sum() == pytest.approx(seen_share(0.1))
+    assert (np.delete(weights, pilots) == 1).all()
 
 
 def test_half_a_batch_has_details_and_weights_draw_oftener(run: Run) -> None:
