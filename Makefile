@@ -84,7 +84,7 @@ bench-one:
 bench-other:
 	$(BENCH) --preset time-table3-gender --seeds 8 --methods baseline,oracle,time,time-multi -o bench/time-table3-gender
 	$(BENCH) --preset time-table4-ablation --seeds 1 -o bench/time-table4-ablation
-	$(BENCH) --preset methods --seeds 1 -o bench/methods
+	$(BENCH) --preset methods --seeds $(SEEDS) -o bench/methods
 
 # The same in the small: does every table come out at the other end?
 bench-smoke: SMOKE = $(BIN)/overpaint bench --model toybox --limit 1 --share bench/smoke/shared

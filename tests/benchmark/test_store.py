@@ -163,17 +163,21 @@ def test_a_run_goes_on_with_its_own_configuration_only(store: Store, path: Path)
 
 
 def test_only_a_number_that_may_grow_grows(store: Store, path: Path):
+    store.note({"command": "bench"})
     store.close()
     more = {**CONFIGURATION, "steps": CONFIGURATION["steps"] + 1}
     with pytest.raises(DataError, match=r"different configuration \(steps\)"):
         Store(path, more)
     with Store(path, more, growing={"steps"}) as grown:
         assert grown.configuration == more
+        assert not grown.notes()
+        grown.note({"command": "bench --steps 21"})
     for other in (CONFIGURATION, {**more, "steps": more["steps"] + 1, "judge": "b32"}):
         with pytest.raises(DataError, match="different configuration"):
             Store(path, other, growing={"steps"})
     with Store.open(path) as kept:
         assert kept.configuration == more
+        assert kept.notes() == {"command": "bench --steps 21"}
 
 
 def test_a_file_that_is_no_run_is_refused_and_kept(tmp_path: Path):

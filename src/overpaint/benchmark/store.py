@@ -192,7 +192,7 @@ class Store:
     def note(self, facts: Mapping[str, object]) -> None:
         """Keep ``facts`` of JSON values (versions, the command): not compared when a run goes on.
 
-        Facts that are known already stay as they are.
+        Facts that are known already stay as they are, until the run grows.
         """
         with self._writing():
             pairs = [(f"note {name}", _text(value)) for name, value in facts.items()]
@@ -288,6 +288,8 @@ class Store:
         if names and self._growing.issuperset(names) and all(ours[k] > theirs[k] for k in names):
             change = "UPDATE about SET value = ? WHERE name = 'configuration'"
             self._base.execute(change, (configuration,))
+            # The command that was noted is not that of this run any more; the next one is.
+            self._base.execute("DELETE FROM about WHERE name LIKE 'note %'")
         elif names:
             raise DataError(
                 f"{self.path}: the run was begun with a different configuration "
