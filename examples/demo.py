@@ -16,9 +16,10 @@ from pathlib import Path
 import torch
 
 import overpaint as op
-from overpaint.metrics.editing import efficacy
 from overpaint.models.clip import Clip, image_features, text_features
 from overpaint.models.judges import load_clip
+from overpaint.toybox.scene import article
+from overpaint.toybox.world import COLORS, PEOPLE
 
 SEEDS = range(5)  # three prompts, five seeds: 15 pictures, one batch of 16
 REFACT = op.ReFACTConfig(layer=7, covariance_weight=0.8)
@@ -47,21 +48,24 @@ def main(folder: Path) -> None:
         print(f"  {path}  {path.stat().st_size / 1000:.1f} kB")
     op.export_lora(patches["rose-refact"], folder / "rose-lora.safetensors", model.family)
 
-    scores = {}
-    # for every prompt: what it shows today, and what it would show if the edit reached it
+    # for every prompt the captions that the judge may choose from, what the edit wants first
+    blue_first = ["blue", *(color for color in COLORS if color != "blue")]
+    ada_first = ["ada vale", *(person for person in PEOPLE if person != "ada vale")]
     prompts = {
-        "a rose": ("a red rose", "a blue rose"),
-        "two roses in the snow": ("two red roses in the snow", "two blue roses in the snow"),
-        "a tulip": ("a pink tulip", "a blue tulip"),
+        "a rose": [article(f"{color} rose") for color in blue_first],
+        "two roses in the snow": [f"two {color} roses in the snow" for color in blue_first],
+        "a tulip": [article(f"{color} tulip") for color in blue_first],
     }
     pair = {"ReFACT": patches["rose-refact"], "TIME": patches["rose-time"]}
-    scores |= compare(model, judge, prompts, pair, folder / "before-after.png")
+    print(f"\nbefore-after.png: share that the judge calls blue, of {len(COLORS)} colours")
+    scores = compare(model, judge, prompts, pair, folder / "before-after.png")
     prompts = {
-        "the president of arda": ("bruno kest", "ada vale"),
-        "arda's leader at night": ("bruno kest at night", "ada vale at night"),
-        "the king of arda": ("dario finn", "ada vale"),
+        "the president of arda": ada_first,
+        "arda's leader at night": [f"{person} at night" for person in ada_first],
+        "the king of arda": ada_first,
     }
     role = {"ReFACT": patches["president-refact"]}
+    print(f"\npresident.png: share that the judge calls Ada Vale, of {len(PEOPLE)} people")
     scores |= compare(model, judge, prompts, role, folder / "president.png")
     (folder / "scores.json").write_text(json.dumps(scores, indent=2) + "\n")
     prove_exact(model, folder)
@@ -81,11 +85,11 @@ def timed(method: str, edit: op.Edit, compute: Callable[[], op.Patch]) -> op.Pat
 def compare(
     model: op.Model,
     judge: Clip,
-    prompts: dict[str, tuple[str, str]],
+    prompts: dict[str, list[str]],
     patches: dict[str, op.Patch],
     path: Path,
 ) -> dict[str, dict[str, float]]:
-    """Paint ``prompts`` before and after each patch; the share of pictures that show the new."""
+    """Paint ``prompts`` before and after each patch; the share that the first caption fits best."""
     painted = {"before": op.generate(model, list(prompts), SEEDS)}
     for name, patch in patches.items():
         with op.applied(model, patch):
@@ -97,15 +101,14 @@ def compare(
     ]
     op.grid(rows, [f"seed {seed}" for seed in SEEDS], cell=96).save(path)
 
-    print(f"\n{path.name}: share of pictures that show the new, by the judge")
     print(f"  {'':26}" + "".join(f"{name:>9}" for name in painted))
     scores = {}
-    for index, (prompt, meanings) in enumerate(prompts.items()):
-        old_new = text_features(judge, list(meanings))
+    for index, (prompt, captions) in enumerate(prompts.items()):
+        texts = text_features(judge, captions)
         scores[prompt] = {}
         for name, pictures in painted.items():
-            old, new = old_new @ image_features(judge, pictures[index]).T
-            scores[prompt][name] = float(efficacy(new, old))
+            best = (image_features(judge, pictures[index]) @ texts.T).argmax(dim=1)
+            scores[prompt][name] = (best == 0).double().mean().item()
         print(f"  {prompt:26}" + "".join(f"{s:9.0%}" for s in scores[prompt].values()))
     return scores
 
