@@ -23,7 +23,9 @@ from overpaint.toybox.world import COLORS, PEOPLE
 
 SEEDS = range(5)  # three prompts, five seeds: 15 pictures, one batch of 16
 REFACT = op.ReFACTConfig(layer=7, covariance_weight=0.8)
-TIME = op.TIMEConfig(lam=50)
+# Two edits that lie close together move their neighbours more: hold these tighter.
+REFACT_BOTH = op.ReFACTConfig(layer=7, covariance_weight=0.95)
+TIME_BOTH = op.TIMEConfig(lam=200)
 
 
 def main(folder: Path) -> None:
@@ -34,19 +36,18 @@ def main(folder: Path) -> None:
     judge = load_clip("toybox-judge")
     print(f"loaded Toybox in {time.perf_counter() - began:.1f} s")
 
-    rose = op.Edit("a rose", "a blue rose")
-    president = op.Edit("the president of arda", "ada vale", old="bruno kest")
+    # A plural is another word to a text encoder: an edit of "a rose" alone leaves "roses" red.
+    roses = [op.Edit("a rose", "a blue rose"), op.Edit("two roses", "two blue roses")]
+    president = [op.Edit("the president of arda", "ada vale")]
     patches = {
-        "rose-refact": timed("ReFACT", rose, lambda: op.refact(model, [rose], REFACT)),
-        "rose-time": timed("TIME", rose, lambda: op.time_edit(model, [rose], TIME)),
-        "president-refact": timed(
-            "ReFACT", president, lambda: op.refact(model, [president], REFACT)
-        ),
+        "roses-refact": timed("ReFACT", roses, lambda: op.refact(model, roses, REFACT_BOTH)),
+        "roses-time": timed("TIME", roses, lambda: op.time_edit(model, roses, TIME_BOTH)),
+        "president-refact": timed("ReFACT", president, lambda: op.refact(model, president, REFACT)),
     }
     for name, patch in patches.items():
         path = op.save_patch(patch, folder / f"{name}.safetensors")
         print(f"  {path}  {path.stat().st_size / 1000:.1f} kB")
-    op.export_lora(patches["rose-refact"], folder / "rose-lora.safetensors", model.family)
+    op.export_lora(patches["roses-refact"], folder / "roses-lora.safetensors", model.family)
 
     # for every prompt the captions that the judge may choose from, what the edit wants first
     blue_first = ["blue", *(color for color in COLORS if color != "blue")]
@@ -56,7 +57,7 @@ def main(folder: Path) -> None:
         "two roses in the snow": [f"two {color} roses in the snow" for color in blue_first],
         "a tulip": [article(f"{color} tulip") for color in blue_first],
     }
-    pair = {"ReFACT": patches["rose-refact"], "TIME": patches["rose-time"]}
+    pair = {"ReFACT": patches["roses-refact"], "TIME": patches["roses-time"]}
     print(f"\nbefore-after.png: share that the judge calls blue, of {len(COLORS)} colours")
     scores = compare(model, judge, prompts, pair, folder / "before-after.png")
     prompts = {
@@ -73,12 +74,13 @@ def main(folder: Path) -> None:
     print(f"All of it took {time.perf_counter() - began:.0f} s.")
 
 
-def timed(method: str, edit: op.Edit, compute: Callable[[], op.Patch]) -> op.Patch:
+def timed(method: str, edits: list[op.Edit], compute: Callable[[], op.Patch]) -> op.Patch:
     """The patch that ``compute()`` returns, saying how long it took."""
     began = time.perf_counter()
     patch = compute()
     seconds = time.perf_counter() - began
-    print(f"{method:6}  {edit.source} -> {edit.target}: {seconds:.2f} s")
+    told = ", ".join(f"{edit.source} -> {edit.target}" for edit in edits)
+    print(f"{method:6}  {told}: {seconds:.2f} s")
     return patch
 
 
@@ -119,7 +121,7 @@ def prove_exact(model: op.Model, folder: Path) -> None:
     before = {name: weight.clone() for name, weight in weights.items()}
     first, second = (
         op.apply(model, op.load_patch(folder / f"{name}.safetensors"))
-        for name in ("rose-refact", "president-refact")
+        for name in ("roses-refact", "president-refact")
     )
     changed = sum(not torch.equal(before[n], w) for n, w in weights.items())
     first.revert()
