@@ -47,8 +47,12 @@ def test_a_run_and_going_on_with_it(run: Run, monkeypatch: pytest.MonkeyPatch):
     }
     with Store.open(folder / "run.sqlite") as store:
         assert store.digest() == before
-    other = run("bench", *TINY[:-3], "2", "--steps", "1")
-    assert "begun with a different configuration (seeds)" in one_line(other)
+    more = run("bench", *TINY[:-3], "2", "--steps", "1")
+    assert more.exit_code == 0, more.output
+    with Store.open(folder / "run.sqlite") as store:
+        assert len(store) == 44
+    fewer = run("bench", *TINY)
+    assert "begun with a different configuration (seeds)" in one_line(fewer)
 
 
 def test_a_dry_run_counts_and_paints_nothing(run: Run):
