@@ -68,7 +68,7 @@ docs: .venv/installed-docs
 # Each goes on where it was stopped, and to more seeds when there are to be more; a seed of all methods
 # takes half an hour of one core. `overpaint report bench/NAME` shows one that is not finished.
 STEPS ?= 10
-SEEDS ?= 4
+SEEDS ?= 8
 METHODS_SEEDS ?= 1
 BENCH = $(BIN)/overpaint bench --model toybox --steps $(STEPS) --share bench/shared
 HALF := $(shell echo $$(( ($(OMP_NUM_THREADS) + 1) / 2 )))
