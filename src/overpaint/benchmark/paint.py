@@ -141,10 +141,10 @@ def _batches(
         apart = one.patch is not None and not _shareable(room.model, one.patch)
         works = _encoded(room.model, one.patch, jobs[one.state.key])
         if shared:
-            asked = jobs[one.state.key]
+            patch = one.patch if apart else None
             works = [
-                replace(work, key=shared.key(prompt, seed, one.patch))
-                for work, (prompt, seed) in zip(works, asked, strict=True)
+                replace(w, key=shared.key((w.states, w.empty, w.features), w.seed, patch))
+                for w in works
             ]
         works = unknown(works)
         if apart:

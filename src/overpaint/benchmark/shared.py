@@ -71,17 +71,16 @@ class Shared:
     def __exit__(self, *_: object) -> None:
         self._base.close()
 
-    def key(self, prompt: str, seed: int, patch: Patch | None) -> str:
-        """The key of a picture: what is asked for, its noise, and how the model is changed.
-
-        Not what the denoiser reads: another process may encode a prompt to other last bits.
-        """
+    def key(self, tensors: Iterable[Tensor | None], seed: int, patch: Patch | None) -> str:
+        """The key of a picture: what the denoiser reads, its noise, and how it is changed."""
         digest = hashlib.blake2b(self.common.encode(), digest_size=16)
+        for tensor in tensors:
+            _add(digest, tensor)
         for delta in patch.deltas if patch else ():
             digest.update(repr(delta.site).encode())
             for factor in delta.factors:
                 _add(digest, factor)
-        digest.update(repr((prompt, seed)).encode())
+        digest.update(str(seed).encode())
         return digest.hexdigest()
 
     def find(self, key: str) -> Seen | None:
@@ -127,7 +126,10 @@ def _copied(source: Path, goal: Path) -> bool:
     return True
 
 
-def _add(digest: hashlib.blake2b, tensor: Tensor) -> None:
+def _add(digest: hashlib.blake2b, tensor: Tensor | None) -> None:
+    if tensor is None:
+        digest.update(b"none")
+        return
     whole = tensor.detach().cpu().float().contiguous()
     digest.update(repr((tuple(tensor.shape), str(tensor.dtype))).encode())
     digest.update(whole.numpy().tobytes())
