@@ -99,10 +99,9 @@ bench-smoke: .venv/installed-test
 	@for table in $(TABLES); do test ! -d bench/smoke/$$table || $(BIN)/overpaint report bench/smoke/$$table || exit 1; done
 
 # What the documentation quotes beside: how good the embedded model is, how fast everything.
-# The first with as many threads as the benchmarks, which alone makes pictures the same bit for bit.
 MEASURE := $(BIN)/python benchmarks
 measure: .venv/installed-test
-	OMP_NUM_THREADS=$(HALF) $(MEASURE)/toybox_quality.py --only judge edits speed sheets --seeds 8 --steps 10 --json bench/toybox_quality.json
+	$(MEASURE)/toybox_quality.py --only judge edits speed sheets --seeds 8 --steps 10 --json bench/toybox_quality.json
 	$(MEASURE)/toybox_quality.py --only gender --pictures 52 --json bench/toybox_gender.json
 	$(MEASURE)/recall.py --json bench/recall.json
 	$(MEASURE)/throughput.py --json bench/throughput.json
