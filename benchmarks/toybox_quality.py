@@ -23,6 +23,7 @@ from common import bar, console, keep
 from rich.table import Table
 
 from overpaint.benchmark.config import BenchConfig
+from overpaint.benchmark.presets import BATCH
 from overpaint.benchmark.rows import F
 from overpaint.benchmark.run import run
 from overpaint.benchmark.score import Number, summaries
@@ -120,6 +121,7 @@ def edit_lines(room: Studio, flags: argparse.Namespace) -> list[Line]:
         seeds=flags.seeds,
         limit=flags.limit,
         steps=flags.steps,
+        batch=BATCH,  # as the presets: else none of their pictures would be found
         keep=0,
     )
     with bar("cases") as progress:
