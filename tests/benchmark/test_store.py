@@ -24,7 +24,7 @@ from overpaint.benchmark.store import (
     Store,
     picture_hash,
 )
-from overpaint.errors import DataError, OutputError
+from overpaint.errors import DataError
 
 CONFIGURATION = {"model": "toybox", "steps": 20, "seeds": [0, 1, 2]}
 BATCH = 8
@@ -153,45 +153,6 @@ def test_the_digest_depends_on_everything_but_the_clock(store: Store, tmp_path: 
     changed = [*rows[:2], rows[2]._replace(new=rows[2].new + 1e-16)]
     others = {digest(rows[:2], "fewer"), digest(changed, "changed"), digest(rows, "set", steps=5)}
     assert len({store.digest(), *others}) == 4
-
-
-def test_a_run_goes_on_with_its_own_configuration_only(store: Store, path: Path):
-    store.close()
-    other = {**CONFIGURATION, "steps": 50, "judge": "b32"}
-    with pytest.raises(DataError, match=r"different configuration \(steps, judge\); use the same"):
-        Store(path, other)
-
-
-def test_only_a_number_that_may_grow_grows(store: Store, path: Path):
-    store.note({"command": "bench"})
-    store.close()
-    more = {**CONFIGURATION, "steps": CONFIGURATION["steps"] + 1}
-    with pytest.raises(DataError, match=r"different configuration \(steps\)"):
-        Store(path, more)
-    with Store(path, more, growing={"steps"}) as grown:
-        assert grown.configuration == more
-        assert not grown.notes()
-        grown.note({"command": "bench --steps 21"})
-    for other in (CONFIGURATION, {**more, "steps": more["steps"] + 1, "judge": "b32"}):
-        with pytest.raises(DataError, match="different configuration"):
-            Store(path, other, growing={"steps"})
-    with Store.open(path) as kept:
-        assert kept.configuration == more
-        assert kept.notes() == {"command": "bench --steps 21"}
-
-
-def test_a_file_that_is_no_run_is_refused_and_kept(tmp_path: Path):
-    text, other = tmp_path / "notes", tmp_path / "other.sqlite"
-    text.write_text("shopping list " * 100)
-    base = sqlite3.connect(other)
-    base.execute("CREATE TABLE mine (x)")
-    base.close()
-    for path in (text, other):
-        with pytest.raises(DataError, match="expected a run, got"):
-            Store(path, CONFIGURATION)
-    assert text.read_text() == "shopping list " * 100
-    with pytest.raises(OutputError, match="no such folder"):
-        Store(tmp_path / "no" / "run", CONFIGURATION)
 
 
 def test_pictures_are_told_apart_by_content_and_shape():

@@ -10,42 +10,18 @@ from __future__ import annotations
 import hashlib
 import json
 import math
-import sqlite3
 from collections.abc import Collection, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
+from overpaint.benchmark.opening import about, as_text, open_run
 from overpaint.benchmark.rows import CaseRow, ConditionRow, Key, Measure, Result
-from overpaint.errors import DataError, OutputError
+from overpaint.errors import DataError
 
 __all__ = ["CaseRow", "ConditionRow", "Key", "Measure", "Result", "Store", "picture_hash"]
 
-LAYOUT = 2  # raised when the tables change
-PATIENCE = 60.0  # seconds to wait for another process that is writing
-
-
-_TABLES = """
-CREATE TABLE about (name TEXT PRIMARY KEY, value TEXT NOT NULL) WITHOUT ROWID;
-CREATE TABLE conditions (
-    name TEXT PRIMARY KEY, method TEXT NOT NULL, settings TEXT NOT NULL, series TEXT NOT NULL,
-    x REAL, about TEXT NOT NULL, place INTEGER NOT NULL
-) WITHOUT ROWID;
-CREATE TABLE cases (
-    name TEXT PRIMARY KEY, kind TEXT NOT NULL, source TEXT NOT NULL, target TEXT NOT NULL,
-    probes TEXT NOT NULL, place INTEGER NOT NULL
-) WITHOUT ROWID;
-CREATE TABLE measures (
-    condition TEXT NOT NULL, "case" TEXT NOT NULL, name TEXT NOT NULL, value REAL NOT NULL,
-    spread REAL NOT NULL, PRIMARY KEY (condition, "case", name)
-) WITHOUT ROWID;
-CREATE TABLE results (
-    condition TEXT NOT NULL, "case" TEXT NOT NULL, prompt TEXT NOT NULL, seed INTEGER NOT NULL,
-    new REAL NOT NULL, old REAL NOT NULL, seconds REAL NOT NULL, picture TEXT NOT NULL,
-    PRIMARY KEY (condition, "case", prompt, seed)
-) WITHOUT ROWID;
-"""
 _KEY = 'condition, "case", prompt, seed'
 _ADD = f"INSERT INTO results VALUES (?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT ({_KEY}) DO NOTHING"
 _SAME = (
@@ -73,19 +49,7 @@ class Store:
         OutputError where nothing can be written.
         """
         self.path = path
-        self._growing = frozenset(growing)
-        text = None if configuration is None else _text(configuration)
-        if text is None and not path.is_file():
-            raise DataError(f"expected a run, got {str(path)!r}: there is no such file")
-        if not path.parent.is_dir():
-            raise OutputError(f"cannot write {str(path)!r}: there is no such folder; make it first")
-        try:
-            self._base = sqlite3.connect(path, timeout=PATIENCE, isolation_level=None)
-            self._prepare(text)
-        except sqlite3.OperationalError as error:
-            raise OutputError(f"cannot open the run {str(path)!r}: {error}") from error
-        except sqlite3.DatabaseError as error:
-            raise DataError(f"expected a run, got {str(path)!r}: {error}") from error
+        self._base = open_run(path, configuration, growing)
 
     @classmethod
     def open(cls, path: Path) -> Self:
@@ -114,7 +78,7 @@ class Store:
     @property
     def configuration(self) -> dict[str, object]:
         """What the run was begun with."""
-        return json.loads(self._about("configuration"))
+        return json.loads(about(self._base, self.path, "configuration"))
 
     def add(self, results: Iterable[Result]) -> int:
         """Add a batch, all of it or, if anything is wrong, nothing; the number of new rows.
@@ -157,7 +121,7 @@ class Store:
         """Keep what is edited and asked, in this order; DataError for a case that has changed."""
         with self._writing():
             for place, row in enumerate(rows):
-                values = (row.name, row.kind, row.source, row.target, _text(row.probes))
+                values = (row.name, row.kind, row.source, row.target, as_text(row.probes))
                 add = "INSERT INTO cases VALUES (?, ?, ?, ?, ?, ?) ON CONFLICT (name) DO NOTHING"
                 same = "SELECT name, kind, source, target, probes FROM cases WHERE name = ?"
                 self._base.execute(add, (*values, place))
@@ -195,7 +159,7 @@ class Store:
         Facts that are known already stay as they are, until the run grows.
         """
         with self._writing():
-            pairs = [(f"note {name}", _text(value)) for name, value in facts.items()]
+            pairs = [(f"note {name}", as_text(value)) for name, value in facts.items()]
             self._base.executemany("INSERT OR IGNORE INTO about VALUES (?, ?)", pairs)
 
     def notes(self) -> dict[str, Any]:
@@ -205,7 +169,7 @@ class Store:
 
     def digest(self) -> str:
         """A hash of all that does not depend on the clock: equal runs have equal digests."""
-        digest = hashlib.sha256(self._about("configuration").encode())
+        digest = hashlib.sha256(about(self._base, self.path, "configuration").encode())
         for row in self.conditions():
             digest.update(repr((row.name, row.method, row.settings, row.series, row.x)).encode())
         for row in self.cases():
@@ -229,7 +193,7 @@ class Store:
             raise
 
     def _describe(self, row: ConditionRow, place: int) -> None:
-        values = (row.name, row.method, _text(row.settings), row.series, row.x)
+        values = (row.name, row.method, as_text(row.settings), row.series, row.x)
         known = self._base.execute(
             "SELECT * FROM conditions WHERE name = ?", (row.name,)
         ).fetchone()
@@ -238,7 +202,7 @@ class Store:
         about = {**(json.loads(known[5]) if known else {}), **row.about}
         place = known[6] if known else place
         add = "INSERT OR REPLACE INTO conditions VALUES (?, ?, ?, ?, ?, ?, ?)"
-        self._base.execute(add, (*values, _text(about), place))
+        self._base.execute(add, (*values, as_text(about), place))
 
     def _changed(self, what: str) -> DataError:
         return DataError(f"{self.path}: {what} was different when the run began; begin a new run")
@@ -255,57 +219,6 @@ class Store:
                 "the model, the judge or the settings have changed: begin a new run"
             )
         return 0
-
-    def _prepare(self, configuration: str | None) -> None:
-        try:
-            self._base.execute("PRAGMA synchronous = FULL")
-            self._base.execute("BEGIN IMMEDIATE")  # two processes may begin the same run at once
-            names = {name for (name,) in self._base.execute("SELECT name FROM sqlite_master")}
-            if not names and configuration is not None:
-                self._begin(configuration)
-            elif not {"about", "results"} <= names:
-                raise DataError(f"expected a run, got {str(self.path)!r}: another SQLite file")
-            self._check(configuration)
-            self._base.execute("COMMIT")
-            self._base.execute("PRAGMA journal_mode = WAL")  # not before the file is known as ours
-        except BaseException:
-            self._base.close()  # takes back what was begun
-            raise
-
-    def _begin(self, configuration: str) -> None:
-        for statement in _TABLES.split(";"):
-            self._base.execute(statement)
-        facts = [("layout", str(LAYOUT)), ("configuration", configuration)]
-        self._base.executemany("INSERT INTO about VALUES (?, ?)", facts)
-
-    def _check(self, configuration: str | None) -> None:
-        if self._about("layout") != str(LAYOUT):
-            raise DataError(f"{self.path}: the run was made by another version; begin a new one")
-        if configuration is None:
-            return
-        theirs, ours = json.loads(self._about("configuration")), json.loads(configuration)
-        names = [k for k in {**theirs, **ours} if theirs.get(k, ...) != ours.get(k, ...)]
-        if names and self._growing.issuperset(names) and all(ours[k] > theirs[k] for k in names):
-            change = "UPDATE about SET value = ? WHERE name = 'configuration'"
-            self._base.execute(change, (configuration,))
-            # The command that was noted is not that of this run any more; the next one is.
-            self._base.execute("DELETE FROM about WHERE name LIKE 'note %'")
-        elif names:
-            raise DataError(
-                f"{self.path}: the run was begun with a different configuration "
-                f"({', '.join(names)}); use the same, or begin a new run"
-            )
-
-    def _about(self, name: str) -> str:
-        row = self._base.execute("SELECT value FROM about WHERE name = ?", (name,)).fetchone()
-        if row is None:
-            raise DataError(f"expected a run, got {str(self.path)!r}: it says no {name}")
-        return row[0]
-
-
-def _text(value: object) -> str:
-    """``value`` as JSON, equal for equal values."""
-    return json.dumps(value, sort_keys=True, ensure_ascii=False)
 
 
 def picture_hash(pixels: bytes, shape: tuple[int, ...]) -> str:

@@ -15,8 +15,9 @@ from overpaint.toybox.world import PROFESSIONS
 # Classifier-free guidance raises the odds of what is common to a power: a denoiser that had learnt
 # the prior itself painted 97 % women for a prior of 85 %, and 1.5 % for 15 %, at guidance 4.
 SHARPENING = 1.5
-# What guidance sharpens is as wrong as the shares that the denoiser has learnt from few pictures.
-OFTENER = 4  # than others
+# It also raises every error in a share, and a share learnt from few pictures has a large one: these
+# pictures are drawn so many times as often as others.
+OFTENER = 4
 
 
 def seen_share(prior: float) -> float:
