@@ -13,7 +13,7 @@ help:
 	@echo "make check   formatting, lint, types, import rules"
 	@echo "make format  let ruff repair what it can"
 	@echo "make docs    build the documentation (site/)"
-	@echo "make bench   the papers' tables on the embedded model, with reports (bench/, an hour)"
+	@echo "make bench   the papers' tables on the embedded model, with reports (bench/, hours)"
 	@echo "make measure speed and quality figures quoted in the docs"
 	@echo "make tables  put what bench and measure found into README and docs"
 	@echo "make clean   remove .venv and everything built"
@@ -65,11 +65,10 @@ docs: .venv/installed-docs
 
 # The papers' tables on Toybox: ReFACT's Table 1, TIME's 2 to 4, every method, many edits at once.
 # Two runs at a time, with half of the cores each; pictures that both want are painted by one.
-# Each goes on where it was stopped, and to more seeds when there are to be more; a seed of all methods
-# takes half an hour of one core. `overpaint report bench/NAME` shows one that is not finished.
+# Each goes on where it was stopped, and to more seeds when there are to be more: SEEDS=1 is a quick
+# look. `overpaint report bench/NAME` shows one that is not finished.
 STEPS ?= 10
 SEEDS ?= 8
-METHODS_SEEDS ?= 1
 BENCH = $(BIN)/overpaint bench --model toybox --steps $(STEPS) --share bench/shared
 HALF := $(shell echo $$(( ($(OMP_NUM_THREADS) + 1) / 2 )))
 TABLES := refact-table1 time-table2 time-table3-gender time-table4-ablation methods mass
@@ -86,7 +85,7 @@ bench-one:
 bench-other:
 	$(BENCH) --preset time-table3-gender --seeds 8 --methods baseline,oracle,time,time-multi -o bench/time-table3-gender
 	$(BENCH) --preset time-table4-ablation --seeds 1 -o bench/time-table4-ablation
-	$(BENCH) --preset methods --seeds $(METHODS_SEEDS) -o bench/methods
+	$(BENCH) --preset methods --seeds $(SEEDS) -o bench/methods
 
 # The same in the small: does every table come out at the other end?
 bench-smoke: SMOKE = $(BIN)/overpaint bench --model toybox --limit 1 --share bench/smoke/shared
@@ -96,6 +95,7 @@ bench-smoke: .venv/installed-test
 	$(SMOKE) --preset time-table2 --seeds 2 --steps 6 -o bench/smoke/time-table2
 	$(SMOKE) --preset time-table3-gender --methods baseline,oracle,time --set time.steps=3 --seeds 8 --steps 6 -o bench/smoke/time-table3-gender
 	$(SMOKE) --preset time-table4-ablation --seeds 1 --steps 4 -o bench/smoke/time-table4-ablation
+	$(BIN)/python benchmarks/methods.py --limit 1 --seeds 1 --steps 4 --methods time uce --share bench/smoke/shared --out bench/smoke/methods
 	@for table in $(TABLES); do test ! -d bench/smoke/$$table || $(BIN)/overpaint report bench/smoke/$$table || exit 1; done
 
 # What the documentation quotes beside: how good the embedded model is, how fast everything.

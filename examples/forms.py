@@ -2,33 +2,24 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from pathlib import Path
 
-from cells import COLUMNS, columned, costs, deviating, head, label, line, percent, with_interval
+from cells import columned, deviating, head, line
 from sources import Form, Weights, finished, unfinished
 
-from overpaint.benchmark.config import UNEDITED
 from overpaint.benchmark.report.read import Findings
-from overpaint.benchmark.rows import ConditionRow
+from overpaint.benchmark.report.side_by_side import COLUMNS, LEGEND, label, several, side_by_side
 from overpaint.errors import DataError
 
 
 def methods(root: Path, words: list[str], weights: Weights) -> Iterator[str]:
     """`methods RUN`: a line for each method, a column for each kind of cases; the best first."""
     found = finished(root, words, weights)
-    kinds = found.kinds[1:] or found.kinds
-    yield head("", *kinds, "F1 of all (95 %)", "s", "kB", "params")
-    names = ("efficacy", "generality", "specificity", "f1")
-    for condition in ranked(found):
-        whole = found.summaries[condition.name, "all"]
-        cells = [several(found, condition, kind, names) for kind in kinds]
-        yield line(label(condition), *cells, with_interval(whole.f1), *costs(condition))
-    yield from told(
-        found,
-        "In a kind of cases: " + " / ".join(COLUMNS[n].label for n in names) + ", in %. "
-        "Then seconds of an edit, size of its patch, share of the model's weights it touches",
-    )
+    top, lines = side_by_side(found)
+    yield head(*top)
+    yield from (line(*cells) for cells in lines)
+    yield from told(found, LEGEND)
 
 
 def scores(root: Path, words: list[str], weights: Weights) -> Iterator[str]:
@@ -92,24 +83,6 @@ def curves(root: Path, words: list[str], weights: Weights) -> Iterator[str]:
 
 
 FORMS: dict[str, Form] = {form.__name__: form for form in (methods, scores, gender, curves)}
-
-
-def ranked(found: Findings) -> list[ConditionRow]:
-    """What edits nothing first, then the editors by F1."""
-
-    def f1(condition: ConditionRow) -> float:
-        own = found.summaries[condition.name, "all"].f1
-        return own.mean if own else 0.0
-
-    plain = [c for c in found.conditions if c.method in UNEDITED]
-    return [*plain, *sorted(found.editors, key=f1, reverse=True)]
-
-
-def several(found: Findings, condition: ConditionRow, kind: str, names: Sequence[str]) -> str:
-    """`98 / 86 / 97 / **91**`: the last one stands out."""
-    own = found.summaries.get((condition.name, kind))
-    texts = [percent(getattr(own, name)) if own else "–" for name in names]
-    return " / ".join([*texts[:-1], f"**{texts[-1]}**" if len(texts) > 1 else texts[-1]])
 
 
 def told(found: Findings, how: str) -> Iterator[str]:

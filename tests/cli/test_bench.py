@@ -13,7 +13,7 @@ from overpaint.benchmark import tasks
 from overpaint.benchmark.rows import ConditionRow, Measure
 from overpaint.benchmark.run import Done
 from overpaint.benchmark.store import Store
-from overpaint.cli.bench import _report
+from overpaint.cli.scores import show_scores
 
 from .conftest import Run, one_line
 
@@ -116,7 +116,21 @@ def test_points_of_a_curve_come_in_their_order_under_readable_names(
     with Store(tmp_path / "run.sqlite", {"title": "Curves"}) as store:
         store.describe_conditions(rows)
         store.add_measures(Measure(row.name, "", "FID", row.x or 0.0) for row in rows)
-    _report(Done(tmp_path, 0), json=False)
+    show_scores(Done(tmp_path, 0), json=False)
     lines = [line.strip() for line in capsys.readouterr().out.splitlines() if "FID" in line]
     order = [(name, n) for name in ("at once", "alone") for n in ("1 edit", "2 edits", "10 edits")]
     assert [line.partition(")")[0] for line in lines] == [f"{name} ({n}" for name, n in order]
+
+
+def test_what_an_edit_costs_is_shown_beside_the_scores(run: Run):
+    words = [*TINY[:5], "baseline,time", *TINY[6:]]
+    result = run("bench", *words)
+    assert result.exit_code == 0, result.output
+    _, _, costs = result.stdout.partition("what an edit costs")
+    (line,) = [line.split() for line in costs.splitlines() if line.strip().startswith("time")]
+    (told,) = json.loads(run("bench", *words, "--json").stdout)["costs"]
+    with Store.open(Path("bench/refact-table1-toybox/run.sqlite")) as store:
+        about = {row.name: row.about for row in store.conditions()}
+    assert told == {"condition": "time", **{k: v for k, v in about["time"].items() if k in told}}
+    assert [float(cell) for cell in line[1:]] == pytest.approx(list(told.values())[1:], rel=5e-3)
+    assert "baseline" not in costs

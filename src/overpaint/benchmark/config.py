@@ -113,7 +113,7 @@ class BenchConfig:
         _require(bool(self.captions) or not (self.fid or self.scorer), "captions for fid, got none")
         drawn = self.captions.startswith(TOYBOX)
         _require(drawn or not self.fid or bool(self.reference), "a reference folder for fid")
-        known = (*UNEDITED, *METHODS, *GENDER)
+        known = dict.fromkeys((*UNEDITED, *METHODS, *GENDER))
         for name in (*self.methods, *self.settings, *(s.method for s in self.sweeps)):
             _require(name in known, f"a method out of {', '.join(known)}, got {name!r}")
         _require(bool(self.methods or self.sweeps or self.window), "methods or sweeps, got neither")

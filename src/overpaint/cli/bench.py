@@ -10,12 +10,12 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from overpaint.cli import options, show
+from overpaint.cli.scores import show_scores
 from overpaint.errors import ConfigError, OutputError
 
 if TYPE_CHECKING:
     from overpaint.benchmark.config import BenchConfig
     from overpaint.benchmark.run import Done
-    from overpaint.benchmark.score import Number
 
 WHAT = "What to run"
 CHANGES = "Instead of what it says"
@@ -163,7 +163,7 @@ def bench(
         _foresee(wanted, folder, device, json)
         return
     done = _run(wanted, folder, share, device, json)
-    _report(done, json)
+    show_scores(done, json)
 
 
 def _configured(preset: str, file: Path | None, model: str, changes: dict[str, Any]) -> BenchConfig:
@@ -221,48 +221,3 @@ def _run(config: BenchConfig, folder: Path, share: Path | None, device: str, qui
     except KeyboardInterrupt:
         show.err().print(f"stopped; what was painted is in {folder}. The same command goes on.")
         raise typer.Exit(STOPPED) from None
-
-
-def _report(done: Done, json: bool) -> None:
-    from dataclasses import asdict
-
-    from overpaint.benchmark.rows import by_curve
-    from overpaint.benchmark.score import summaries
-
-    with done.store() as store:
-        found, title = summaries(store), str(store.configuration["title"] or done.folder)
-        measures = [m for m in store.measures() if not m.case]
-        order = [row for rows in by_curve(store.conditions()).values() for row in rows]
-    if json:
-        scores = [{"condition": c, "kind": k, **asdict(s)} for (c, k), s in found.items()]
-        rows = [m._asdict() for m in measures]
-        show.data({"run": str(done.folder), "scores": scores, "measures": rows})
-        return
-    if found:
-        columns = ("", "method", "efficacy", "generality", "specificity", "F1")
-        kinds = list(dict.fromkeys(kind for _, kind in found))
-        kinds = kinds if len(kinds) > 2 else kinds[:1]  # "all" says the same of a single kind
-        rows = [
-            (kind, row.shown, *map(_percent, (s.efficacy, s.generality, s.specificity, s.f1)))
-            for kind in kinds
-            for row in order
-            if (s := found.get((row.name, kind)))
-        ]
-        show.table(title, columns, rows)
-        show.line("[dim]mean % ± deviation over seeds (95 % interval over cases)[/]")
-    if measures:
-        rows = [
-            (row.shown, m.name, f"{m.value:.4g} ±{m.spread:.2g}")
-            for row in order
-            for m in measures
-            if m.condition == row.name
-        ]
-        show.table("" if found else title, ("", "measure", ""), rows)
-    show.line(f"\nread it:  [cyan]overpaint report {done.folder}[/]")
-
-
-def _percent(number: Number | None) -> str:
-    if number is None:
-        return "-"
-    span = f"{100 * number.low:.0f}-{100 * number.high:.0f}"
-    return f"{100 * number.mean:.1f} ±{100 * number.spread:.1f} ({span})"
