@@ -80,11 +80,11 @@ bench: .venv/installed-test
 bench-one:
 	$(BENCH) --preset refact-table1 --seeds $(SEEDS) -o bench/refact-table1
 	$(BENCH) --preset time-table2 --seeds $(SEEDS) -o bench/time-table2
-	$(BENCH) --preset mass --seeds 1 -o bench/mass
+	$(BENCH) --preset mass --seeds $(SEEDS) -o bench/mass
 
 bench-other:
 	$(BENCH) --preset time-table3-gender --seeds 8 --methods baseline,oracle,time,time-multi -o bench/time-table3-gender
-	$(BENCH) --preset time-table4-ablation --seeds 1 -o bench/time-table4-ablation
+	$(BENCH) --preset time-table4-ablation --seeds $(SEEDS) -o bench/time-table4-ablation
 	$(BENCH) --preset methods --seeds $(SEEDS) -o bench/methods
 
 # The same in the small: does every table come out at the other end?
