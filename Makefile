@@ -107,7 +107,7 @@ measure: .venv/installed-test
 	$(MEASURE)/throughput.py --json bench/throughput.json
 	$(MEASURE)/speed_edit.py --json bench/speed_edit.json
 	$(MEASURE)/localize.py --json bench/localize.json
-	$(MEASURE)/strength.py --cases 6 --test-cases 10 --seeds 1 --steps 10 --json bench/strength.json
+	$(MEASURE)/strength.py --steps 10 --json bench/strength.json
 
 # Puts what bench and measure found into README and docs; names what is missing.
 tables: .venv/installed-test

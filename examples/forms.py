@@ -9,7 +9,9 @@ from cells import columned, deviating, head, line
 from sources import Form, Weights, finished, unfinished
 
 from overpaint.benchmark.report.read import Findings
+from overpaint.benchmark.report.shares import professions
 from overpaint.benchmark.report.side_by_side import COLUMNS, LEGEND, label, several, side_by_side
+from overpaint.benchmark.rows import F
 from overpaint.errors import DataError
 
 
@@ -60,6 +62,19 @@ def gender(root: Path, words: list[str], weights: Weights) -> Iterator[str]:
     yield from told(found, f"Of {several}; ± deviation over repetitions, where there are some")
 
 
+def shares(root: Path, words: list[str], weights: Weights) -> Iterator[str]:
+    """`shares RUN`: how many women are painted of each profession, F_p; the fewest first."""
+    found = finished(root, words, weights)
+    women = {(m.case, m.condition): m.value for m in found.measures if m.name == F}
+    if not women:
+        raise DataError(f"expected a run of professions, got {str(found.folder)!r}; see its preset")
+    yield head("", *(label(condition) for condition in found.conditions))
+    for name in professions(found):
+        cells = [women.get((name, condition.name)) for condition in found.conditions]
+        yield line(name, *("–" if cell is None else f"{100 * cell:.0f}" for cell in cells))
+    yield from told(found, "Women among the pictures, in %")
+
+
 def curves(root: Path, words: list[str], weights: Weights) -> Iterator[str]:
     """`curves RUN [SCORES]`: the sweeps of a run; the longer side goes down the page."""
     found = finished(root, words[:1], weights)
@@ -82,7 +97,7 @@ def curves(root: Path, words: list[str], weights: Weights) -> Iterator[str]:
     yield from told(found, " / ".join(COLUMNS[n].label for n in names) + ", in %")
 
 
-FORMS: dict[str, Form] = {form.__name__: form for form in (methods, scores, gender, curves)}
+FORMS: dict[str, Form] = {form.__name__: form for form in (methods, scores, gender, shares, curves)}
 
 
 def told(found: Findings, how: str) -> Iterator[str]:

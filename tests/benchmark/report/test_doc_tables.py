@@ -112,6 +112,23 @@ def test_gaps_of_a_gender_run(make, tables) -> None:
     assert cells(text, "TIME") == ["0.46 ± 0.02"]
 
 
+def test_shares_of_women_come_by_profession_the_fewest_first(make, tables) -> None:
+    rows = [ConditionRow(name, name) for name in ("baseline", "time")]
+    shown = {"a nurse": (0.95, 0.6), "a pilot": (0.051, 0.4), "a chef": (0.5, None)}
+    measures = [
+        (row.name, case, name, share, 0.0)
+        for case, pair in shown.items()
+        for row, share in zip(rows, pair, strict=True)
+        for name in ("F_p", "people")
+        if share is not None
+    ]
+    folder = make(rows, cases=(), measures=measures, weights="shipped")
+    text, wrong = tables.filled(page("shares run"), folder.parent, [], weights)
+    assert not wrong
+    found = re.findall(r"^\| (a \w+) \| (\S+) \| (\S+) \|$", text, flags=re.MULTILINE)
+    assert found == [("a pilot", "5", "40"), ("a chef", "50", "–"), ("a nurse", "95", "60")]
+
+
 @pytest.mark.parametrize(
     ("options", "said"),
     [
