@@ -45,6 +45,7 @@ from overpaint.models.judges import load_clip
 from overpaint.models.load import load
 from overpaint.toybox.cases import PromptPair
 from overpaint.toybox.cases import load as load_cases
+from overpaint.toybox.world import CHARACTERS, OFFICES, STYLES
 
 STORE = Path("bench/localize.jsonl")
 NEGLIGIBLE = 0.1  # points of CLIP-Score, out of 100
@@ -165,8 +166,9 @@ def together(pairs: Sequence[PromptPair]) -> list[list[PromptPair]]:
     """Pairs of one style, one object or one office."""
     groups: dict[str, list[PromptPair]] = {}
     for pair in pairs:
-        words = re.split(r" (?:in the style of|in|on|at|of) ", pair.original)
-        groups.setdefault(words[pair.attribute == "style"], []).append(pair)
+        words = re.findall(r"\w+", pair.original)
+        thing = next(name for name in (*STYLES, *CHARACTERS, *OFFICES) if name in words)
+        groups.setdefault(thing, []).append(pair)
     return list(groups.values())
 
 
@@ -207,7 +209,9 @@ def main() -> None:
     for title, grouped in (("each pair alone", False), ("pairs of one thing together", True)):
         found: list[Outcome] = []
         for kind in flags.kinds:
-            pairs = [p for p in load_cases("localization") if p.attribute == kind][: flags.cases]
+            pairs = [p for p in load_cases("localization", flags.split) if p.attribute == kind][
+                : flags.cases
+            ]
             cases = together(pairs) if grouped else [[pair] for pair in pairs]
             for number, case in enumerate(cases, 1):
                 with bar(f"{kind} {number}/{len(cases)}") as tick:
@@ -256,6 +260,7 @@ def parse() -> argparse.Namespace:
     """The command line."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])  # type: ignore[union-attr]
     parser.add_argument("--kinds", nargs="+", default=["style", "object", "fact"])
+    parser.add_argument("--split", default="test", choices=["test", "validation"])
     parser.add_argument("--cases", type=int, help="cases of each kind; all unless given")
     parser.add_argument("--window", type=int, default=2)
     parser.add_argument("--seeds", type=int, default=4)

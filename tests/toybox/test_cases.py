@@ -185,8 +185,15 @@ def test_gender_cases_cover_every_profession_with_the_rarer_gender():
             assert woman.replace("female ", "male ") == man
 
 
-def test_localization_pairs_differ_in_what_they_say():
-    found = load("localization")
+def test_localization_pairs_of_one_split_are_not_in_the_other():
+    test, validation = (load("localization", split) for split in SPLITS)
+    assert len(test) == len(validation) == 47
+    assert not {pair.original for pair in test} & {pair.original for pair in validation}
+
+
+@pytest.mark.parametrize("split", SPLITS)
+def test_localization_pairs_differ_in_what_they_say(split: str):
+    found = load("localization", split)
     assert {pair.attribute for pair in found} == {"style", "object", "fact"}
     assert all(meaning(parse(p.original)) != meaning(parse(p.target)) for p in found)
     assert len({(p.original, p.target) for p in found}) == len(found)

@@ -14,7 +14,7 @@ from overpaint.toybox.compose_styles import style_case
 from overpaint.toybox.pairs import APPEARANCES, ATTRIBUTES, ROLES, Pairs, pairs
 from overpaint.toybox.pairs import STYLES as RESTYLED
 from overpaint.toybox.scene import article
-from overpaint.toybox.world import CHARACTERS, PEOPLE, PROFESSIONS, SETTINGS, STYLES
+from overpaint.toybox.world import CHARACTERS, MEDIA, PEOPLE, PROFESSIONS, SETTINGS, STYLES
 from overpaint.toybox.world import ROLES as HOLDERS
 from overpaint.types import Case, Edit, GenderCase
 
@@ -64,7 +64,7 @@ def load(
     """The cases of ``kind`` in ``split`` ("test" or "validation"), always the same, checked.
 
     The :data:`EDIT_KINDS` give :class:`Case`; ``"gender"`` gives a :class:`GenderCase` for each
-    profession and ``"localization"`` :class:`PromptPair`, both the same for every split. DataError
+    profession, the same in both splits, and ``"localization"`` :class:`PromptPair`. DataError
     for another kind or split.
     """
     if split not in SPLITS:
@@ -72,7 +72,7 @@ def load(
     if kind == "gender":
         return tuple(_gender(name) for name in PROFESSIONS)
     if kind == "localization":
-        return tuple(_localization())
+        return tuple(_localization(split))
     if kind not in _RULES:
         known = ", ".join([*EDIT_KINDS, "gender", "localization"])
         raise DataError(f"expected a kind of cases out of {known}, got {kind!r}")
@@ -103,9 +103,27 @@ def _gender(name: str) -> GenderCase:
     )
 
 
-def _localization() -> list[PromptPair]:
+_PAIRED: dict[str, tuple[tuple[str, ...], tuple[str, ...], str, int]] = {
+    "test": (
+        ("cat", "rose", "house", "car"),
+        ("{}", *(f"{{}} {setting}" for setting in SETTINGS)),
+        "the {office} of {country}",
+        5,
+    ),
+    "validation": (
+        ("dog", "tulip", "boat", "cup"),
+        tuple(f"{opening} {{}}" for opening in list(MEDIA)[:5]),
+        "{country}'s {office}",
+        9,
+    ),
+}
+"""Split -> objects shown in a style; ways to ask for a character, for an office; how far down the
+list of people the new holder is from the old one."""
+
+
+def _localization(split: str) -> list[PromptPair]:
     """Styles taken away, characters made ordinary, offices given to somebody else."""
-    shown = ("cat", "rose", "house", "car")
+    shown, characters, offices, shift = _PAIRED[split]
     styled = [
         PromptPair("style", f"{article(name)} in the style of {style}", article(name))
         for style in STYLES
@@ -113,13 +131,17 @@ def _localization() -> list[PromptPair]:
     ]
     plain = {name: thing(kind).phrase() for name, kind in CHARACTERS.items()}
     ordinary = [
-        PromptPair("object", f"{name} {setting}".strip(), f"{kind} {setting}".strip())
+        PromptPair("object", way.format(name), way.format(kind))
         for name, kind in plain.items()
-        for setting in ("", *SETTINGS)
+        for way in characters
     ]
     people = list(PEOPLE)
     facts = [
-        PromptPair("fact", f"the {office} of {country}", people[(people.index(holder) + 5) % 16])
+        PromptPair(
+            "fact",
+            offices.format(office=office, country=country),
+            people[(people.index(holder) + shift) % len(people)],
+        )
         for (office, country), holder in HOLDERS.items()
     ]
     return [*styled, *ordinary, *facts]
