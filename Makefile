@@ -107,6 +107,7 @@ measure: .venv/installed-test
 	$(MEASURE)/throughput.py --json bench/throughput.json
 	$(MEASURE)/speed_edit.py --json bench/speed_edit.json
 	$(MEASURE)/localize.py --json bench/localize.json
+	$(MEASURE)/localize.py --split validation --json bench/localize-validation.json
 	$(MEASURE)/strength.py --steps 10 --json bench/strength.json
 
 # Puts what bench and measure found into README and docs; names what is missing.

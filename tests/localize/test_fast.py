@@ -21,7 +21,7 @@ from .conftest import DEPTH, READERS
 
 OURS, THEIRS = ["a rose"], ["two cats"]
 CONFIG = LocoGenConfig(window=2, seeds=(0, 1, 2), steps=4, batch_size=4)
-FAST = FastConfig(candidates=3, trial=1, steps=2, finalists=2)
+FAST = FastConfig(candidates=3, trial=1, steps=2, finalists=2, closer=3)
 WINDOWS = windows_of(DEPTH, 2)
 Eye = Callable[[torch.Tensor], Clip]
 
@@ -45,20 +45,20 @@ def test_best_is_that_of_its_sketches_on_all_seeds(reader: Model, eye: Eye, kind
     clip = eye(generate(reader, THEIRS, [0], steps=2, batch_size=4)[0, 0])
     painter = Painter(reader, clip, kind, [*OURS, "a house"], [*THEIRS, "a red house"], CONFIG)
     choice = choose(painter, WINDOWS, FAST)
-    sketches = ((3 + 1) * 1 + 2 * 2) * FAST.steps
+    sketches = (3 + 1) * 1 * FAST.steps + 2 * 2 * FAST.closer
     assert painter.evaluations == 2 * (len(WINDOWS) + 1 + 2 * sketches)
     ranked = sorted(range(15), key=lambda j: -choice.changes[j])
     assert choice.candidates == tuple(ranked[:3])
     tried = [*ranked[:3], ranked[-1]]  # the last one stands for all that are left out
 
-    def alone(j: int, seeds: tuple[int, ...]) -> float:
-        pictures = painter.pictures([WINDOWS[j]], seeds, steps=FAST.steps)
+    def alone(j: int, seeds: tuple[int, ...], steps: int) -> float:
+        pictures = painter.pictures([WINDOWS[j]], seeds, steps=steps)
         return float(painter.scores(pictures).mean())
 
     sign = painter.rule.sign
-    trial = {j: sign * alone(j, (0,)) for j in tried}
-    final = sorted(trial, key=lambda j: -trial[j])[:2]
-    scores = {j: alone(j, (0, 1, 2)) for j in final}
+    trial = {j: alone(j, (0,), FAST.steps) for j in tried}
+    final = sorted(trial, key=lambda j: -sign * trial[j])[:2]
+    scores = {j: (trial[j] + 2 * alone(j, (1, 2), FAST.closer)) / 3 for j in final}
     assert choice.best == max(final, key=lambda j: sign * scores[j])
     assert choice.expected[choice.best] == pytest.approx(scores[choice.best], abs=1e-3)
     left_out = {choice.expected[j] for j in set(range(15)) - {*choice.candidates, *final}}
@@ -85,7 +85,7 @@ def test_finds_what_the_exhaustive_search_finds(toybox: Model, judge: Clip) -> N
     assert clean - quick.scores[chosen] > 0.7 * (clean - exact.scores[best])
     assert chosen in quick.info["candidates"]  # type: ignore[operator]
     assert len(quick.info["candidates"]) == 5  # type: ignore[arg-type]
-    assert quick.info["evaluations"] == 16 + 6 * 5 * 2 + 2 * 1 * 5 * 2 + 2 * 6 * 2
+    assert quick.info["evaluations"] == 16 + 6 * 4 * 2 + 2 * 1 * 6 * 2 + 2 * 6 * 2
 
 
 def test_smallest_window_that_passes(reader: Model, eye: Eye) -> None:
@@ -96,7 +96,7 @@ def test_smallest_window_that_passes(reader: Model, eye: Eye) -> None:
     assert found.info["passed"] is True
 
 
-@pytest.mark.parametrize("wrong", [{"steps": 0}, {"trial": 0}, {"finalists": 0}])
+@pytest.mark.parametrize("wrong", [{"steps": 0}, {"trial": 0}, {"finalists": 0}, {"closer": 0}])
 def test_bad_settings_are_named_errors(wrong: dict[str, int]) -> None:
     with pytest.raises(EditError, match="expected settings of at least 1"):
         FastConfig(**wrong)

@@ -29,12 +29,14 @@ class FastConfig:
     ``trial``       on how many seeds.
     ``steps``       of such a sketch; with three the order is often another than in full.
     ``finalists``   how many of them, the best, are sketched on the other seeds too.
+    ``closer``      steps of the finalists' sketches.
     """
 
     candidates: int = 5
     trial: int = 1
-    steps: int = 5
+    steps: int = 4
     finalists: int = 2
+    closer: int = 6
 
     def __post_init__(self) -> None:
         """EditError for a setting out of its range."""
@@ -98,28 +100,28 @@ def choose(
     seeds = painter.config.seeds
     trial, rest = seeds[: fast.trial], seeds[fast.trial :]
 
-    def sketched(some: Sequence[int], seeds: Sequence[int], what: str) -> list[float]:
+    def sketched(some: Sequence[int], seeds: Sequence[int], steps: int, what: str) -> list[float]:
         chosen = [windows[j] for j in some]
-        pictures = painter.pictures(chosen, seeds, what, progress, steps=fast.steps, snug=True)
+        pictures = painter.pictures(chosen, seeds, what, progress, steps=steps, snug=True)
         return painter.scores(pictures).mean((1, 2)).tolist()
 
     changes = changes_of(painter, windows, progress)
     ranked = sorted(range(len(windows)), key=lambda j: -changes[j])
     candidates, idle = ranked[: fast.candidates], ranked[fast.candidates :][-1:]
     tried = [*candidates, *idle]  # the last one stands for all that are left out
-    first = sketched(tried, trial, "sketching")
+    first = sketched(tried, trial, fast.steps, "sketching")
     expected = [first[tried.index(j) if j in tried else -1] for j in range(len(windows))]
     finalists = sorted(tried, key=lambda j: -painter.rule.sign * expected[j])[: fast.finalists]
     best = finalists[0]
     if len(finalists) > 1 and rest:
-        more = sketched(finalists, rest, "sketching the best")
+        more = sketched(finalists, rest, fast.closer, "sketching the best")
         share = len(rest) / len(seeds)
         again = [
             expected[j] + share * (new - expected[j])
             for j, new in zip(finalists, more, strict=True)
         ]
         best = finalists[winner(painter.rule, again)]
-        # Other seeds have another level: bring the rest to it.
+        # Other seeds, and closer sketches, have another level: bring the rest to it.
         shift = sum(again) / len(again) - sum(expected[j] for j in finalists) / len(finalists)
         known = dict(zip(finalists, again, strict=True))
         expected = [known.get(j, each + shift) for j, each in enumerate(expected)]
