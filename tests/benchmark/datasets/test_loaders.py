@@ -127,6 +127,7 @@ def test_toybox_cases_are_its_own(kind: toybox.EditKind):
 def test_toybox_professions_and_pairs():
     assert load("toybox-gender") == toybox.load("gender")
     assert load("toybox-pairs") == toybox.load("localization")
+    assert load("toybox-pairs-validation") == toybox.load("localization", "validation")
 
 
 @pytest.mark.skipif(not PUBLISHED.is_dir(), reason="the published files are not here")

@@ -135,6 +135,11 @@ _ALL = (
     DataSet("toybox-gender", "Toybox: professions and their genders", make=toybox.professions),
     DataSet("toybox-captions", "Toybox: prompts that no edit is about", make=toybox.captions),
     DataSet("toybox-pairs", "Toybox: styles, objects, facts", make=toybox.prompt_pairs),
+    DataSet(
+        "toybox-pairs-validation",
+        "the same, to choose settings on",
+        make=lambda: toybox.prompt_pairs("validation"),
+    ),
     DataSet("toybox-emotions", "Toybox: the same", make=lambda: emotion_cases(toybox=True)),
 )
 

@@ -23,9 +23,9 @@ def professions() -> tuple[GenderCase, ...]:
     return cases.load("gender")
 
 
-def prompt_pairs() -> tuple[cases.PromptPair, ...]:
+def prompt_pairs(split: str = "test") -> tuple[cases.PromptPair, ...]:
     """Pairs of prompts that differ in a style, an object or a fact."""
-    return cases.load("localization")
+    return cases.load("localization", split)
 
 
 def captions() -> tuple[Caption, ...]:
