@@ -209,9 +209,8 @@ def main() -> None:
     for title, grouped in (("each pair alone", False), ("pairs of one thing together", True)):
         found: list[Outcome] = []
         for kind in flags.kinds:
-            pairs = [p for p in load_cases("localization", flags.split) if p.attribute == kind][
-                : flags.cases
-            ]
+            every = load_cases("localization", flags.split)
+            pairs = [pair for pair in every if pair.attribute == kind][: flags.cases]
             cases = together(pairs) if grouped else [[pair] for pair in pairs]
             for number, case in enumerate(cases, 1):
                 with bar(f"{kind} {number}/{len(cases)}") as tick:

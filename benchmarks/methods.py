@@ -32,7 +32,7 @@ def show(folder: Path) -> None:
     top, lines = side_by_side(read(folder))
     table = Table(*(escape(name) for name in top), box=None)
     for cells in lines:
-        table.add_row(*(escape(cell.replace("**", "").replace(" / ", "/")) for cell in cells))
+        table.add_row(*(escape(cell.replace(" / ", "/")) for cell in cells))
     console.print(table)
     console.print(LEGEND)
 
@@ -45,7 +45,7 @@ def main() -> int:
     )
     parser.add_argument("--seeds", type=int, default=8, help="of every prompt")
     parser.add_argument("--steps", type=int, default=10)
-    parser.add_argument("--methods", nargs="+", default=list(base.methods), help="of the preset")
+    parser.add_argument("--methods", nargs="+", default=list(base.methods), help="which editors")
     parser.add_argument("--limit", type=int, help="cases per kind (default: all)")
     parser.add_argument("--out", type=Path, default=Path("bench/methods"), help="the run")
     parser.add_argument("--share", type=Path, default=Path("bench/shared"))

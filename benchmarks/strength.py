@@ -28,6 +28,7 @@ from rich.table import Table
 
 from overpaint.benchmark.config import BenchConfig, Sweep
 from overpaint.benchmark.patches import patches
+from overpaint.benchmark.report.side_by_side import LABELS
 from overpaint.benchmark.run import plan_of, run
 from overpaint.benchmark.score import Number, Summary, per_case, summaries
 from overpaint.localize.figures import WIDE, drawn, new_figure
@@ -77,7 +78,6 @@ LINES: tuple[tuple[str, str, str, Callable[[Point], float]], ...] = (
     ("F1", "-", "C2", lambda p: p.f1),
     ("reach and hold", "--", "C2", lambda p: p.sway.both),
 )
-TITLES = {"time": "TIME", "refact": "ReFACT", "uce": "UCE", "diffquickfix": "DiffQuickFix"}
 
 
 def sweep(
@@ -156,7 +156,7 @@ def draw(points: dict[str, list[Point]], path: Path) -> None:
         place.set_xticks(values, [f"{value:g}" for value in values])
         place.minorticks_off()
         place.set_ylim(0, 1.03)
-        place.set_xlabel(f"{TITLES[method]}: {SWEEPS[method].over}")
+        place.set_xlabel(f"{LABELS[method]}: {SWEEPS[method].over}")
     names = figure.axes[0].get_legend_handles_labels()
     figure.legend(*names, loc="outside upper center", ncols=4, frameon=False, fontsize=8)
     save_picture(drawn(figure), path)

@@ -17,6 +17,12 @@ def line(*cells: str) -> str:
     return f"| {' | '.join(cells)} |"
 
 
+def stressed(cell: str) -> str:
+    """`98 / 86 / **91**` of `98 / 86 / 91`: the last of several stands out."""
+    others, slash, last = cell.rpartition(" / ")
+    return f"{others}{slash}**{last}**" if slash else cell
+
+
 def deviating(value: Number | None, seeds: object) -> str:
     """`91.2 ± 0.4`; of one seed `91.2`."""
     if value is None:

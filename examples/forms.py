@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from pathlib import Path
 
-from cells import columned, deviating, head, line
+from cells import columned, deviating, head, line, stressed
 from sources import Form, Weights, finished, unfinished
 
 from overpaint.benchmark.report.read import Findings
@@ -20,7 +20,7 @@ def methods(root: Path, words: list[str], weights: Weights) -> Iterator[str]:
     found = finished(root, words, weights)
     top, lines = side_by_side(found)
     yield head(*top)
-    yield from (line(*cells) for cells in lines)
+    yield from (line(*map(stressed, cells)) for cells in lines)
     yield from told(found, LEGEND)
 
 
@@ -84,7 +84,7 @@ def curves(root: Path, words: list[str], weights: Weights) -> Iterator[str]:
         raise DataError(f"expected a run with sweeps, got {str(found.folder)!r}; see its preset")
     lines = list(dict.fromkeys(series for series, _ in points))
     places = sorted({x for _, x in points})
-    cells = {key: several(found, own, "all", names) for key, own in points.items()}
+    cells = {key: stressed(several(found, own, "all", names)) for key, own in points.items()}
     label_x = str(found.configuration.get("x_label") or "setting")
     if len(places) > len(lines):
         yield head(label_x, *lines)

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
 
 def show_scores(done: Done, json: bool) -> None:
     """Print what was found, for people or for programs."""
+    from overpaint.benchmark.report.tables import known_costs
     from overpaint.benchmark.rows import by_curve
     from overpaint.benchmark.score import summaries
 
@@ -26,7 +27,7 @@ def show_scores(done: Done, json: bool) -> None:
     if json:
         scores = [{"condition": c, "kind": k, **asdict(s)} for (c, k), s in found.items()]
         rows = [m._asdict() for m in measures]
-        costs = [{"condition": row.name, **about} for row in order if (about := _costs(row))]
+        costs = [{"condition": row.name, **own} for row in order if (own := known_costs(row))]
         show.data({"run": str(done.folder), "scores": scores, "costs": costs, "measures": rows})
         return
     if found:
@@ -54,22 +55,15 @@ def _show_summaries(
 
 
 def _show_costs(order: Sequence[ConditionRow]) -> None:
-    from overpaint.benchmark.report.tables import COSTS
+    from overpaint.benchmark.report.tables import COSTS, known_costs
 
     rows = [
         (row.shown, *(c.shown(own[c.name]) if c.name in own else None for c in COSTS))
         for row in order
-        if (own := _costs(row))
+        if (own := known_costs(row))
     ]
     if rows:
         show.table("\nwhat an edit costs", ("method", *(c.label for c in COSTS)), rows)
-
-
-def _costs(row: ConditionRow) -> dict[str, float]:
-    """By column; nothing for what edits nothing."""
-    from overpaint.benchmark.report.tables import COSTS
-
-    return {c.name: row.about[c.name] for c in COSTS if c.name in row.about}
 
 
 def _show_measures(title: str, measures: Sequence[Measure], order: Sequence[ConditionRow]) -> None:

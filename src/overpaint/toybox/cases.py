@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cache
-from typing import Literal, overload
+from typing import Literal, NamedTuple, overload
 
 from overpaint.errors import DataError
 from overpaint.toybox.check import validate
@@ -103,44 +103,57 @@ def _gender(name: str) -> GenderCase:
     )
 
 
-_PAIRED: dict[str, tuple[tuple[str, ...], tuple[str, ...], str, int]] = {
-    "test": (
-        ("cat", "rose", "house", "car"),
-        ("{}", *(f"{{}} {setting}" for setting in SETTINGS)),
-        "the {office} of {country}",
-        5,
+class _Wording(NamedTuple):
+    """How the pairs of a split are made.
+
+    ``shown``      the objects that are shown in every style.
+    ``character``  ways to ask for a character.
+    ``role``       the way to ask for who holds an office.
+    ``shift``      how far down the list of people the new holder is from the old one.
+    """
+
+    shown: tuple[str, ...]
+    character: tuple[str, ...]
+    role: str
+    shift: int
+
+
+_WORDINGS = {
+    "test": _Wording(
+        shown=("cat", "rose", "house", "car"),
+        character=("{}", *(f"{{}} {setting}" for setting in SETTINGS)),
+        role="the {office} of {country}",
+        shift=5,
     ),
-    "validation": (
-        ("dog", "tulip", "boat", "cup"),
-        tuple(f"{opening} {{}}" for opening in list(MEDIA)[:5]),
-        "{country}'s {office}",
-        9,
+    "validation": _Wording(
+        shown=("dog", "tulip", "boat", "cup"),
+        character=tuple(f"{opening} {{}}" for opening in list(MEDIA)[:5]),
+        role="{country}'s {office}",
+        shift=9,
     ),
 }
-"""Split -> objects shown in a style; ways to ask for a character, for an office; how far down the
-list of people the new holder is from the old one."""
 
 
 def _localization(split: str) -> list[PromptPair]:
     """Styles taken away, characters made ordinary, offices given to somebody else."""
-    shown, characters, offices, shift = _PAIRED[split]
+    wording = _WORDINGS[split]
     styled = [
         PromptPair("style", f"{article(name)} in the style of {style}", article(name))
         for style in STYLES
-        for name in shown
+        for name in wording.shown
     ]
     plain = {name: thing(kind).phrase() for name, kind in CHARACTERS.items()}
     ordinary = [
         PromptPair("object", way.format(name), way.format(kind))
         for name, kind in plain.items()
-        for way in characters
+        for way in wording.character
     ]
     people = list(PEOPLE)
     facts = [
         PromptPair(
             "fact",
-            offices.format(office=office, country=country),
-            people[(people.index(holder) + shift) % len(people)],
+            wording.role.format(office=office, country=country),
+            people[(people.index(holder) + wording.shift) % len(people)],
         )
         for (office, country), holder in HOLDERS.items()
     ]

@@ -129,6 +129,13 @@ def test_shares_of_women_come_by_profession_the_fewest_first(make, tables) -> No
     assert found == [("a pilot", "5", "40"), ("a chef", "50", "–"), ("a nurse", "95", "60")]
 
 
+def test_shares_of_a_run_without_professions_are_refused(make, tables) -> None:
+    folder = make(weights="shipped")
+    text, (wrong,) = tables.filled(page("shares run"), folder.parent, [], weights)
+    assert text == page("shares run")
+    assert "expected a run of professions" in wrong
+
+
 @pytest.mark.parametrize(
     ("options", "said"),
     [

@@ -8,9 +8,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from overpaint.benchmark.config import UNEDITED
-from overpaint.benchmark.report.paper import as_number
 from overpaint.benchmark.report.read import Findings
-from overpaint.benchmark.report.tables import COSTS, SCORES
+from overpaint.benchmark.report.tables import COSTS, SCORES, known_costs
 from overpaint.benchmark.rows import ConditionRow
 from overpaint.benchmark.score import Number
 
@@ -59,10 +58,9 @@ def ranked(found: Findings) -> list[ConditionRow]:
 
 
 def several(found: Findings, condition: ConditionRow, kind: str, names: Sequence[str]) -> str:
-    """`98 / 86 / 97 / **91**`: the last one stands out."""
+    """`98 / 86 / 97 / 91`, in per cent."""
     own = found.summaries.get((condition.name, kind))
-    texts = [_percent(getattr(own, name)) if own else "–" for name in names]
-    return " / ".join([*texts[:-1], f"**{texts[-1]}**" if len(texts) > 1 else texts[-1]])
+    return " / ".join(_percent(getattr(own, name)) if own else "–" for name in names)
 
 
 def with_interval(value: Number | None) -> str:
@@ -82,8 +80,9 @@ def _percent(value: Number | None) -> str:
 
 
 def _costs(condition: ConditionRow) -> list[str]:
-    values = [as_number(condition.about.get(column.name)) for column in COSTS]
-    if None in values:
-        return ["", "", ""]
-    seconds, size, share = (value or 0.0 for value in values)
-    return [f"{seconds:.2f}", f"{size:.0f}", f"{share:.1f} %"]
+    known = known_costs(condition)
+    forms = ("{:.2f}", "{:.0f}", "{:.1f} %")
+    return [
+        form.format(known[column.name]) if column.name in known else ""
+        for form, column in zip(forms, COSTS, strict=True)
+    ]

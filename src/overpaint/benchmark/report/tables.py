@@ -80,13 +80,19 @@ def _with_cases(found: Findings, table: Table) -> Table:
 
 def costs(found: Findings) -> Table | None:
     """Seconds, kilobytes and share of the weights of each editor."""
-    columns = [c for c in COSTS if any(c.name in e.about for e in found.editors)]
+    known = {e.name: own for e in found.editors if (own := known_costs(e))}
+    columns = [c for c in COSTS if any(c.name in own for own in known.values())]
     rows = [
-        Row(e.name, [Cell(as_number(e.about.get(c.name))) for c in columns], editor=True)
-        for e in found.editors
-        if any(c.name in e.about for c in columns)
+        Row(name, [Cell(own.get(c.name)) for c in columns], editor=True)
+        for name, own in known.items()
     ]
     if not rows:
         return None
     note = "Mean of all edits: time to compute one, size of its patch, share of weights it touches."
     return marked(Table("costs", "What an edit costs", columns, rows, note=note))
+
+
+def known_costs(condition: ConditionRow) -> dict[str, float]:
+    """What was measured of :data:`COSTS`, by the column's name; nothing for what edits nothing."""
+    values = {column.name: as_number(condition.about.get(column.name)) for column in COSTS}
+    return {name: value for name, value in values.items() if value is not None}
