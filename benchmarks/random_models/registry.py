@@ -55,9 +55,7 @@ def recipe(
     return register
 
 
-def build(
-    name: str, *, seed: int = 0, dtype: torch.dtype = torch.float32, **options: Any
-) -> Any:
+def build(name: str, *, seed: int = 0, dtype: torch.dtype = torch.float32, **options: Any) -> Any:
     """Build the random model ``name``: a diffusers pipeline of the true classes, made small.
 
     Args:

@@ -17,13 +17,16 @@ from importlib import util
 from pathlib import Path
 from typing import Any
 
-from random_models.captions import captions
 from tokenizers import Tokenizer, models, pre_tokenizers, trainers
+
+from random_models.captions import captions
 
 _Merges = list[tuple[str, str]]
 
 
-def clip_tokenizer(*, pad_token: str = "<|endoftext|>", length: int = 77, full: bool = False) -> Any:
+def clip_tokenizer(
+    *, pad_token: str = "<|endoftext|>", length: int = 77, full: bool = False
+) -> Any:
     """A ``CLIPTokenizer``: 256 bytes, the same ending a word, the merges, start and end token.
 
     Args:
@@ -37,9 +40,7 @@ def clip_tokenizer(*, pad_token: str = "<|endoftext|>", length: int = 77, full: 
     merges = (_real_clip_merges() if full else None) or _clip_merges()
     pieces = [*_bytes(), *(f"{byte}</w>" for byte in _bytes()), *_joined(merges)]
     vocab = _numbered([*pieces, "<|startoftext|>", "<|endoftext|>"])
-    return CLIPTokenizer(
-        vocab=vocab, merges=merges, pad_token=pad_token, model_max_length=length
-    )  # pyright: ignore[reportCallIssue]
+    return CLIPTokenizer(vocab=vocab, merges=merges, pad_token=pad_token, model_max_length=length)
 
 
 def t5_tokenizer(*, length: int = 512) -> Any:

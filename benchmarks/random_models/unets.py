@@ -55,7 +55,7 @@ def sdxl(size: Size = "tiny", vae: dict[str, Any] | None = None, **unet: Any) ->
     shapes: tuple[dict[str, Any], dict[str, Any]] = (
         ({**_VIT_L, "vocabulary": CLIP_VOCABULARY}, {**_VIT_G, "vocabulary": CLIP_VOCABULARY})
         if full
-        else ({"width": 32}, {"width": 64, "projection": 64})
+        else ({"width": 32}, {"width": 48, "projection": 48})
     )
     first = clip_encoder(tokenizers[0], **shapes[0])
     second = clip_encoder(tokenizers[1], activation="gelu", **shapes[1])
