@@ -14,7 +14,8 @@ import torch
 from torch import nn
 
 from overpaint.errors import ModelError
-from overpaint.models.families import TOYBOX, family_of
+from overpaint.models.card import Card
+from overpaint.models.families import family_of
 from overpaint.models.layout import read_tower
 from overpaint.models.model import Model
 from overpaint.models.sites import text_transformer
@@ -46,8 +47,13 @@ def load(
     else:
         pipeline, name = source, type(source).__name__
     toybox = source == "toybox"
-    family = TOYBOX if toybox else family_of(pipeline)
-    model = Model(pipeline, family, name)
+    family = family_of(pipeline)
+    card = Card("toybox", steps=20, guidance=4.0, batch_size=16) if toybox else Card()
+    if toybox:
+        from diffusers import DPMSolverMultistepScheduler
+
+        pipeline.scheduler = DPMSolverMultistepScheduler.from_config(pipeline.scheduler.config)
+    model = Model(pipeline, family, name, card=card)
     _check_text(model)
     _settle(pipeline, device, dtype)
     joint = toybox_folder("clip") if toybox else clip
@@ -124,7 +130,7 @@ def silence() -> Iterator[None]:
 
 def _check_text(model: Model) -> None:
     """ModelError unless every text encoder is there together with its tokenizer."""
-    for component in model.family.text_encoders:
+    for component in model.text_encoders:
         for part in (component, component.replace("text_encoder", "tokenizer")):
             if getattr(model.pipeline, part, None) is None:
                 raise ModelError(
@@ -148,7 +154,7 @@ def _joint_clip(model: Model, source: str | Path) -> Any:
 
     with silence():
         clip = from_pretrained(CLIPModel, str(source))
-    tower = text_transformer(model.component(model.family.text_encoders[0]))
+    tower = text_transformer(model.component(model.text_encoders[0]))
     shapes = [{k: v.shape for k, v in t.named_parameters()} for t in (tower, clip.text_model)]
     if shapes[0] != shapes[1]:
         raise ModelError(

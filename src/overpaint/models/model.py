@@ -6,42 +6,61 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import nn
 
 from overpaint.errors import ModelError
-from overpaint.models.families import Family
+from overpaint.models.card import Card
+
+if TYPE_CHECKING:
+    from overpaint.models.families.base import Family
 
 
 @dataclass(frozen=True, eq=False)
 class Model:
     """A text-to-image model that can be edited.
 
-    ``pipeline``  the diffusers pipeline that owns every network and tokenizer.
-    ``family``    the row of :mod:`overpaint.models.families` that says how it is laid out.
-    ``name``      what the user called it: ``"toybox"``, a folder, a hub name or a class name.
-    ``clip``      joint ``transformers.CLIPModel`` whose text tower *is* the pipeline's (the same
-        module), or None. It adds the text projection and the image encoder.
+    Attributes:
+        pipeline: The diffusers pipeline that owns every network and tokenizer.
+        family: How models of its kind are encoded, edited and generated with.
+        name: What the user called it: an embedded model, a folder, a hub name or a class name.
+        clip: Joint CLIP whose text tower *is* the pipeline's (the same module), or None. It adds
+            the text projection and the image encoder.
+        card: What the model's folder says about itself.
     """
 
     pipeline: Any = field(repr=False)
     family: Family
     name: str
     clip: Any = field(default=None, repr=False)
+    card: Card = field(default_factory=Card, repr=False)
 
     def component(self, name: str) -> nn.Module:
         """The network called ``name`` in the pipeline, e.g. ``"text_encoder"`` or ``"unet"``.
 
-        Raises ModelError when the pipeline has no network of that name.
+        What ``torch.compile`` has wrapped is given without its wrapper: the same weights, under
+        the names they have in files.
+
+        Raises:
+            ModelError: If the pipeline has no network of that name.
         """
         module = getattr(self.pipeline, name, None)
         if isinstance(module, nn.Module):
-            return module
+            return getattr(module, "_orig_mod", module)
         components = getattr(self.pipeline, "components", {})
         known = ", ".join(k for k, v in components.items() if isinstance(v, nn.Module))
         raise ModelError(f"{self.name} has no network {name!r}; it has: {known or 'none'}.")
+
+    @property
+    def text_encoders(self) -> tuple[str, ...]:
+        """The text encoders that are there, in the order in which the pipeline calls them."""
+        return self.family.text_encoders(self.pipeline)
+
+    def tokenizer(self, component: str) -> Any:
+        """The tokenizer that feeds text encoder ``component``."""
+        return getattr(self.pipeline, component.replace("text_encoder", "tokenizer"))
 
     @property
     def denoiser(self) -> nn.Module:
@@ -57,3 +76,8 @@ class Model:
     def dtype(self) -> torch.dtype:
         """The precision of the denoiser's weights."""
         return next(self.denoiser.parameters()).dtype
+
+    @property
+    def execution_device(self) -> torch.device:
+        """Where the pipeline computes, which differs from :attr:`device` under offloading."""
+        return getattr(self.pipeline, "_execution_device", self.device)

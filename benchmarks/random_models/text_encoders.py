@@ -1,0 +1,66 @@
+"""Text encoders of the true classes: few and narrow layers, everything else as in the original."""
+
+from __future__ import annotations
+
+from typing import Any
+
+
+def clip_encoder(
+    tokenizer: Any,
+    *,
+    width: int = 64,
+    layers: int = 4,
+    heads: int = 4,
+    inner: int | None = None,
+    activation: str = "quick_gelu",
+    projection: int | None = None,
+    vocabulary: int | None = None,
+) -> Any:
+    """A CLIP text tower for ``tokenizer``.
+
+    Args:
+        tokenizer: Gives the number of tokens, their greatest number in a prompt and the end token.
+        width: Of the hidden states.
+        layers: Number of layers.
+        heads: Number of attention heads.
+        inner: Width inside the MLP; four times ``width`` by default.
+        activation: ``"quick_gelu"`` in OpenAI's CLIP, ``"gelu"`` in OpenCLIP's.
+        projection: Width of the pooled feature: gives a ``CLIPTextModelWithProjection``.
+        vocabulary: Rows of the embedding table where it has more than the tokenizer has tokens.
+    """
+    from transformers import CLIPTextConfig, CLIPTextModel, CLIPTextModelWithProjection
+
+    config = CLIPTextConfig(
+        vocab_size=vocabulary or len(tokenizer),
+        hidden_size=width,
+        intermediate_size=inner or 4 * width,
+        num_hidden_layers=layers,
+        num_attention_heads=heads,
+        max_position_embeddings=tokenizer.model_max_length,
+        hidden_act=activation,
+        projection_dim=projection or width,
+        bos_token_id=tokenizer.bos_token_id,
+        eos_token_id=tokenizer.eos_token_id,
+        pad_token_id=tokenizer.pad_token_id,
+    )
+    return CLIPTextModel(config) if projection is None else CLIPTextModelWithProjection(config)
+
+
+def t5_encoder(tokenizer: Any, *, width: int = 64, layers: int = 2, heads: int = 4) -> Any:
+    """A T5 v1.1 encoder (gated GELU) for ``tokenizer``."""
+    from transformers import T5Config, T5EncoderModel
+
+    config = T5Config(
+        vocab_size=len(tokenizer),
+        d_model=width,
+        d_kv=width // heads,
+        d_ff=2 * width,
+        num_layers=layers,
+        num_heads=heads,
+        feed_forward_proj="gated-gelu",
+        pad_token_id=tokenizer.pad_token_id,
+        eos_token_id=tokenizer.eos_token_id,
+        is_encoder_decoder=False,
+        use_cache=False,
+    )
+    return T5EncoderModel(config)
