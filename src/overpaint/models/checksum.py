@@ -21,6 +21,7 @@ few for PyTorch to divide an operation among threads, which would cost more than
 _AT_ONCE = 1 << 9
 """Chunks per step where a step costs a kernel launch: 64 MiB of temporary memory."""
 
+_INTEGERS = {1: torch.uint8, 2: torch.int16, 4: torch.int32, 8: torch.int64}
 _FACTORS: dict[torch.device, Tensor] = {}
 
 
@@ -33,23 +34,33 @@ def digests(tensors: Sequence[Tensor], precision: torch.dtype = torch.float32) -
             rounded to ``precision`` has the same digest as one that was stored in it.
     """
     sums = [_chunk_sums(tensor.detach(), precision) for tensor in tensors]
-    return [hashlib.blake2b(part, digest_size=16).digest() for part in _on_cpu(sums)]
+    return [hashlib.blake2b(part, digest_size=16).digest() for part in gathered(sums)]
 
 
-def bit_sums(tensors: Sequence[Tensor]) -> list[int]:
-    """The sum of the bits of each of ``tensors`` as integers of its own width, modulo 2³².
+def bit_sum(tensor: Tensor) -> Tensor:
+    """The sum of the bits of ``tensor`` as integers of its own width, ``[1]`` int32, where it is.
 
     Weaker than :func:`digests` and cheaper, one reading of the tensor: it tells whether a tensor
     that nobody forges is still what it was.
     """
-    parts = [_bit_sum(tensor.detach()) for tensor in tensors]
-    return [int.from_bytes(part, "little") for part in _on_cpu(parts)]
-
-
-def _bit_sum(tensor: Tensor) -> Tensor:
-    width = {1: torch.uint8, 2: torch.int16, 4: torch.int32, 8: torch.int64}
-    bits = tensor.contiguous().view(width[tensor.element_size()])
+    bits = tensor.detach().contiguous().view(_INTEGERS[tensor.element_size()])
     return torch.sum(bits.reshape(-1), dim=0, dtype=torch.int32).reshape(1)
+
+
+def gathered(parts: Sequence[Tensor]) -> list[bytes]:
+    """The bytes of each of ``parts`` ``[n_i]``, of four bytes a value, on the CPU.
+
+    There is one transfer for each device that they lie on, not one for each of them.
+    """
+    found: list[bytes] = [b""] * len(parts)
+    for device in dict.fromkeys(part.device for part in parts):
+        here = [i for i, part in enumerate(parts) if part.device == device]
+        bits = torch.cat([parts[i].view(torch.int32) for i in here]).cpu().numpy().astype("<i4")
+        start = 0
+        for i in here:
+            found[i] = bits[start : start + len(parts[i])].tobytes()
+            start += len(parts[i])
+    return found
 
 
 def _chunk_sums(tensor: Tensor, precision: torch.dtype) -> Tensor:
@@ -88,16 +99,3 @@ def _factors(device: torch.device) -> Tensor:
         odd = np.frombuffer(stream, "<u4") | np.uint32(1)
         _FACTORS[device] = torch.from_numpy(odd.astype(np.uint32).view(np.int32)).to(device)
     return _FACTORS[device]
-
-
-def _on_cpu(parts: Sequence[Tensor]) -> list[bytes]:
-    """Bytes of each of ``parts``, int32, little endian; one transfer for each device."""
-    found: list[bytes] = [b""] * len(parts)
-    for device in dict.fromkeys(part.device for part in parts):
-        here = [i for i, part in enumerate(parts) if part.device == device]
-        values = torch.cat([parts[i] for i in here]).cpu().numpy().astype("<i4")
-        start = 0
-        for i in here:
-            found[i] = values[start : start + len(parts[i])].tobytes()
-            start += len(parts[i])
-    return found

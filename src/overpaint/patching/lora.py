@@ -83,12 +83,20 @@ def export_lora(
     tensors: dict[str, torch.Tensor] = {}
     for (component, name), delta in deltas.items():
         key, missing = keys[component, name], ranks[component] - delta.rank
-        tensors[f"{key}.lora_down.weight"] = pad(delta.a, (0, 0, 0, missing)).cpu().clone()
-        tensors[f"{key}.lora_up.weight"] = pad(delta.b, (0, missing)).cpu().clone()
+        tensors[f"{key}.lora_down.weight"] = _kept(pad(delta.a, (0, 0, 0, missing)))
+        tensors[f"{key}.lora_up.weight"] = _kept(pad(delta.b, (0, missing)))
         tensors[f"{key}.alpha"] = torch.tensor(float(ranks[component]))
     data = save(tensors, _metadata(patch, family, ranks))
     write_whole(Path(path), _ordered(data))
     return Path(path)
+
+
+def _kept(factor: torch.Tensor) -> torch.Tensor:
+    """A copy on the CPU in the layout that safetensors wants; `clone` alone keeps a transposed one.
+
+    A copy, because safetensors refuses tensors that share memory.
+    """
+    return factor.cpu().clone(memory_format=torch.contiguous_format)
 
 
 def family_of_patch(patch: Patch) -> Family:
