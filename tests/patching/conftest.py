@@ -12,7 +12,7 @@ import pytest
 import torch
 from torch import nn
 
-from overpaint.models.families import SD1
+from overpaint.models.families import family_called
 from overpaint.models.fingerprint import origin
 from overpaint.models.model import Model
 from overpaint.models.sites import cross_attention_sites, mlp_site
@@ -45,7 +45,7 @@ def make_model(seed: int = 0, dtype: torch.dtype = torch.float32, inner: str = "
     text = nest({inner + FC2.format(layer): nn.Linear(6, 4) for layer in (0, 1)})
     unet = nest({f"{ATTENTION}.{name}": nn.Linear(4, 5, bias=False) for name in ("to_k", "to_v")})
     pipeline = SimpleNamespace(text_encoder=text.to(dtype), unet=unet.to(dtype))
-    return Model(pipeline, SD1, "tiny")
+    return Model(pipeline, family_called("SD1"), "tiny")
 
 
 def make_patch(model: Model, sites: Sequence[Site], seed: int = 0, rank: int = 2) -> Patch:

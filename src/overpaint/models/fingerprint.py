@@ -10,9 +10,10 @@ import hashlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, TypedDict
+from weakref import WeakKeyDictionary
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 from torch.utils.weak import WeakTensorKeyDictionary
 
 from overpaint.errors import ModelError
@@ -148,12 +149,20 @@ def _weights(model: Model, component: str, sites: Sequence[Site]) -> dict[str, T
     """The parameters of ``component`` that count, under names without layout and wrappers."""
     if component != model.family.denoiser:
         return dict(base_parameters(model.component(component)))
-    found: dict[str, Tensor] = {}
-    read = [site for path in model.family.paths(model) for site in path.sites]
-    for site in (*read, *(site for site in sites if site.component == component)):
-        for name, parameter in module_of(model, site).named_parameters(recurse=False):
-            found[f"{stored_name(site)}.{name}"] = parameter
-    return found
+    denoiser = model.component(component)
+    if denoiser not in _READ:
+        _READ[denoiser] = tuple(s for path in model.family.paths(model) for s in path.sites)
+    also = (site for site in sites if site.component == component)
+    named = {stored_name(site): site for site in (*_READ[denoiser], *also)}
+    return {
+        f"{stored}.{name}": parameter
+        for stored, site in named.items()
+        for name, parameter in module_of(model, site).named_parameters(recurse=False)
+    }
+
+
+# The sites of denoisers that read text: finding them takes longer than all the rest of an apply.
+_READ: WeakKeyDictionary[nn.Module, tuple[Site, ...]] = WeakKeyDictionary()
 
 
 def _as_loaded(model: Model, component: str, weights: Sequence[Tensor]) -> list[Tensor]:
