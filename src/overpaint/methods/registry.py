@@ -26,7 +26,7 @@ class Method:
     """``function(model, edits, config, *, progress=None) -> Patch``, and what to say about it.
 
     ``check(model, edits, config)`` raises the errors of ``function`` that prompts and settings
-    alone tell, in a moment: nothing is computed.
+    alone tell, in a moment: nothing is computed. ``label`` names it in tables and plots.
     """
 
     name: str
@@ -35,6 +35,7 @@ class Method:
     config: type[Any]
     summary: str
     paper: str
+    label: str
 
 
 METHODS = {
@@ -47,6 +48,7 @@ METHODS = {
             refact.ReFACTConfig,
             "rank-one edit of one MLP of the text encoder: a subject means another",
             "Arad, Orgad, Belinkov 2024, arXiv:2306.00738",
+            "ReFACT",
         ),
         Method(
             "time",
@@ -55,6 +57,7 @@ METHODS = {
             time_edit.TIMEConfig,
             "closed-form edit of all cross-attention keys and values: an assumption changes",
             "Orgad, Kawar, Belinkov 2023, arXiv:2303.08084",
+            "TIME",
         ),
         Method(
             "uce",
@@ -63,6 +66,7 @@ METHODS = {
             uce.UCEConfig,
             "closed-form edit of all cross-attention keys and values: concepts read like others",
             "Gandikota, Orgad, Belinkov, Materzynska, Bau 2023, arXiv:2308.14761",
+            "UCE",
         ),
         Method(
             "locoedit",
@@ -72,6 +76,7 @@ METHODS = {
             "closed-form edit of the few cross-attention layers that hold the knowledge",
             "Basu, Rezaei, Kattakinda, Morariu, Zhao, Rossi, Manjunatha, Feizi 2024, "
             "arXiv:2405.01008",
+            "LocoEdit",
         ),
         Method(
             "diffquickfix",
@@ -80,6 +85,7 @@ METHODS = {
             diffquickfix.DiffQuickFixConfig,
             "closed-form edit of the first self-attention layer of the text encoder",
             "Basu, Zhao, Morariu, Feizi, Manjunatha 2023, arXiv:2310.13730",
+            "DiffQuickFix",
         ),
         Method(
             "mass",
@@ -88,6 +94,7 @@ METHODS = {
             mass.MassConfig,
             "many ReFACT requests in one solve, over one or several layers",
             "after Meng, Sharma, Andonian, Belinkov, Bau 2022, arXiv:2210.07229",
+            "ReFACT in one solve",
         ),
         Method(
             "finetune",
@@ -96,6 +103,7 @@ METHODS = {
             finetune.FinetuneConfig,
             "baseline: one MLP of the text encoder, trained with ReFACT's loss",
             "Arad, Orgad, Belinkov 2024, arXiv:2306.00738, appendix G.1",
+            "fine-tuning one MLP",
         ),
         Method(
             "finetune-text",
@@ -104,6 +112,7 @@ METHODS = {
             finetune_text.FinetuneTextConfig,
             "baseline: the whole text encoder, trained towards TIME's targets",
             "Orgad, Kawar, Belinkov 2023, arXiv:2303.08084, appendix G",
+            "fine-tuning the text encoder",
         ),
     )
 }

@@ -14,6 +14,8 @@ class Card:
         steps: Denoising steps it is used with; None for the pipeline's own default.
         guidance: Guidance scale it is used with; None for the pipeline's own default.
         batch_size: Pictures to generate at once; None for the family's.
+        height: Height of a picture in pixels; None for the pipeline's own default.
+        width: Width of a picture in pixels; None for the pipeline's own default.
         dtype: Number format to load it in, e.g. ``"float32"``; empty for that of its files.
     """
 
@@ -21,4 +23,6 @@ class Card:
     steps: int | None = None
     guidance: float | None = None
     batch_size: int | None = None
+    height: int | None = None
+    width: int | None = None
     dtype: str = ""
