@@ -112,7 +112,7 @@ def mixed_patch(model: Model, sites: tuple[Site, ...], strength: float) -> Patch
         rank = 1 + index % 4
         a = torch.randn(rank, site.d_in) / site.d_in**0.5
         deltas.append(Delta(site, a, strength * torch.randn(site.d_out, rank)))
-    return Patch(tuple(deltas), "test", (), **origin(model))
+    return Patch(tuple(deltas), "test", (), **origin(model, deltas))
 
 
 def told_by_weights(model: Model, sites: tuple[Site, ...], strength: float) -> Patch:
