@@ -23,6 +23,7 @@ class Family:
     ``projections``    what that module calls the projections of the text: ``to_k``, ``to_v``
         (and ``to_out``, which writes the result back).
     ``encoder_width``  width of the first text encoder, where only that tells two families apart.
+    ``clip``  hub name of the joint CLIP that its first text encoder is usually taken from.
     ``guidance``, ``steps``, ``resolution``, ``batch_size``  defaults for painting; the batch is
         counted in pictures.
     """
@@ -38,6 +39,7 @@ class Family:
         ("to_out", "to_out.0"),
     )
     encoder_width: int | None = None
+    clip: str = "openai/clip-vit-large-patch14"
     guidance: float = 7.5
     steps: int = 20
     resolution: int = 512
@@ -52,7 +54,13 @@ _ADDED = (("to_k", "add_k_proj"), ("to_v", "add_v_proj"))
 _JOINT = r"^transformer_blocks\.\d+\.attn$"
 
 SD1 = Family("SD1", ("StableDiffusion",))
-SD2 = replace(SD1, name="SD2", encoder_width=1024, resolution=768)
+SD2 = replace(
+    SD1,
+    name="SD2",
+    clip="laion/CLIP-ViT-H-14-laion2B-s32B-b79K",
+    encoder_width=1024,
+    resolution=768,
+)
 SDXL = Family(
     "SDXL",
     ("StableDiffusionXL",),

@@ -12,7 +12,9 @@ import torch
 from torch import nn
 
 from overpaint.errors import ModelError
+from overpaint.models.card import Card
 from overpaint.models.families import Family
+from overpaint.models.preprocess import Preprocess
 
 
 @dataclass(frozen=True, eq=False)
@@ -22,14 +24,19 @@ class Model:
     ``pipeline``  the diffusers pipeline that owns every network and tokenizer.
     ``family``    the row of :mod:`overpaint.models.families` that says how it is laid out.
     ``name``      what the user called it: ``"toybox"``, a folder, a hub name or a class name.
-    ``clip``      joint ``transformers.CLIPModel`` whose text tower *is* the pipeline's (the same
-        module), or None. It adds the text projection and the image encoder.
+    ``clip``      joint ``transformers.CLIPModel`` whose text tower is made of the pipeline's own
+        modules, or None. It adds the text projection, the image encoder, and layers that the
+        pipeline leaves out (:mod:`overpaint.models.joint`).
+    ``preprocess``  what is done to a picture before ``clip`` sees it, or None without one.
+    ``card``      what the model's folder says about it; empty for most.
     """
 
     pipeline: Any = field(repr=False)
     family: Family
     name: str
     clip: Any = field(default=None, repr=False)
+    preprocess: Preprocess | None = field(default=None, repr=False)
+    card: Card = field(default=Card(), repr=False)
 
     def component(self, name: str) -> nn.Module:
         """The network called ``name`` in the pipeline, e.g. ``"text_encoder"`` or ``"unet"``.
