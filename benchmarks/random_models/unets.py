@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any, Literal
 
 from random_models.autoencoders import kl_autoencoder
+from random_models.pictures import mask, picture, small_picture
 from random_models.registry import Parts, recipe
 from random_models.text_encoders import clip_encoder
 from random_models.tokenizers import clip_tokenizer
@@ -73,6 +74,136 @@ def sdxl(size: Size = "tiny", vae: dict[str, Any] | None = None, **unet: Any) ->
     }
 
 
+@recipe("SD1-rectangular", "StableDiffusionPipeline", call=TWO_STEPS)
+def sd1_rectangular(**unet: Any) -> Parts:
+    """SD1 whose pictures are 64 pixels high and 96 wide by default."""
+    return sd1(**{"sample_size": (8, 12), **unet})
+
+
+@recipe(
+    "SD1-inpainting",
+    "StableDiffusionInpaintPipeline",
+    call={**TWO_STEPS, "image": picture, "mask_image": mask, "height": 64, "width": 64},
+)
+def sd1_inpainting(**unet: Any) -> Parts:
+    """SD1 inpainting: the UNet also sees the mask and the masked picture, 9 channels in all."""
+    return sd1(**{"in_channels": 9, **unet})
+
+
+@recipe(
+    "SD1-pix2pix", "StableDiffusionInstructPix2PixPipeline", call={**TWO_STEPS, "image": picture}
+)
+def sd1_pix2pix(**unet: Any) -> Parts:
+    """InstructPix2Pix: the UNet also sees the picture to change, 8 channels in all."""
+    return sd1(**{"in_channels": 8, **unet})
+
+
+@recipe("LCM", "LatentConsistencyModelPipeline", call=TWO_STEPS)
+def lcm(**unet: Any) -> Parts:
+    """A latent consistency model: the UNet is told the guidance, beside the time."""
+    from diffusers import LCMScheduler
+
+    return {**sd1(**{"time_cond_proj_dim": 32, **unet}), "scheduler": LCMScheduler(**_BETAS)}
+
+
+@recipe("SD2", "StableDiffusionPipeline", call=TWO_STEPS)
+def sd2(**unet: Any) -> Parts:
+    """SD2 for 768 pixels: OpenCLIP's text tower and a network that predicts the velocity.
+
+    What tells SD2 from SD1, here in brackets the true value where ours is smaller: the text is
+    96 (1024) wide and not 64 (768); the tower has 5 (23) layers and not 4 (12), with ``gelu``
+    instead of ``quick_gelu``; the tokenizer pads with ``"!"``; the UNet gives the width of its
+    heads rather than their number, and projects linearly; ``prediction_type`` is
+    ``"v_prediction"``.
+    """
+    return {
+        **sd1(),
+        **_open_clip(),
+        "unet": _sd_unet(False, 96, **{**_SD2_UNET, **unet}),
+        "scheduler": ddim(prediction_type="v_prediction"),
+    }
+
+
+@recipe("SD-upscaler", "StableDiffusionUpscalePipeline", call={**TWO_STEPS, "image": small_picture})
+def upscaler(**unet: Any) -> Parts:
+    """The x4 upscaler of SD2: the UNet sees the small picture and, as a class, its noise."""
+    from diffusers import DDPMScheduler
+
+    shape: dict[str, Any] = {
+        "sample_size": 16,
+        "in_channels": 7,
+        "down_block_types": ("DownBlock2D", *("CrossAttnDownBlock2D",) * 3),
+        "up_block_types": (*("CrossAttnUpBlock2D",) * 3, "UpBlock2D"),
+        "only_cross_attention": (True, True, True, False),
+        "num_class_embeds": 1000,
+        "attention_head_dim": 4,
+        "use_linear_projection": True,
+    }
+    return {
+        **_open_clip(),
+        "unet": _sd_unet(False, 96, **{**shape, **unet}),
+        "vae": kl_autoencoder(channels=(8, 8, 8), scaling=0.08333),
+        "scheduler": ddim(prediction_type="v_prediction"),
+        "low_res_scheduler": DDPMScheduler(**_TRAINED, clip_sample=False),
+    }
+
+
+@recipe("SDXL-upcast", "StableDiffusionXLPipeline", call=TWO_STEPS)
+def sdxl_upcast(**unet: Any) -> Parts:
+    """SDXL whose autoencoder asks to be run in float32, as SDXL 1.0's own does."""
+    return sdxl(vae={"force_upcast": True}, **unet)
+
+
+@recipe("SDXL-turbo", "StableDiffusionXLPipeline", call={**TWO_STEPS, "guidance_scale": 0.0})
+def sdxl_turbo(**unet: Any) -> Parts:
+    """SDXL Turbo: SDXL for few steps, the first at full noise, without guidance."""
+    from diffusers import EulerAncestralDiscreteScheduler
+
+    scheduler = EulerAncestralDiscreteScheduler(**_BETAS, timestep_spacing="trailing")
+    return {**sdxl(**unet), "scheduler": scheduler}
+
+
+@recipe("Playground-2.5", "StableDiffusionXLPipeline", call={**TWO_STEPS, "guidance_scale": 3.0})
+def playground(**unet: Any) -> Parts:
+    """Playground 2.5: SDXL on the schedule of EDM; the latents have their own mean and spread."""
+    from diffusers import EDMDPMSolverMultistepScheduler
+
+    vae = {
+        "scaling": 0.5,
+        "latents_mean": [-1.6, -1.5, 0.6, 0.2],
+        "latents_std": [8.4, 5.9, 5.2, 4.2],
+    }
+    return {**sdxl(vae=vae, **unet), "scheduler": EDMDPMSolverMultistepScheduler()}
+
+
+@recipe(
+    "SDXL-refiner",
+    "StableDiffusionXLImg2ImgPipeline",
+    call={"num_inference_steps": 4, "strength": 0.5, "image": picture},
+)
+def sdxl_refiner(**unet: Any) -> Parts:
+    """SDXL's refiner: the second text encoder only; it goes on from a picture, and is told how
+    good that should look."""
+    parts = sdxl()
+    width = parts["text_encoder_2"].config.hidden_size
+    shape: dict[str, Any] = {
+        "block_out_channels": (16, 32, 32, 32),
+        "attention_head_dim": (1, 2, 4, 4),
+        "transformer_layers_per_block": 2,
+        "down_block_types": ("DownBlock2D", *("CrossAttnDownBlock2D",) * 2, "DownBlock2D"),
+        "up_block_types": ("UpBlock2D", *("CrossAttnUpBlock2D",) * 2, "UpBlock2D"),
+        "projection_class_embeddings_input_dim": 5 * 8 + width,
+    }
+    return {
+        **parts,
+        "text_encoder": None,
+        "tokenizer": None,
+        "unet": _xl_unet(False, width, width, **{**shape, **unet}),
+        "requires_aesthetics_score": True,
+        "force_zeros_for_empty_prompt": False,
+    }
+
+
 def ddim(**more: Any) -> Any:
     """SD's training schedule, painted with DDIM."""
     from diffusers import DDIMScheduler
@@ -87,12 +218,12 @@ def euler(**more: Any) -> Any:
     return EulerDiscreteScheduler(**_BETAS, **more)
 
 
-_BETAS: dict[str, Any] = {
+_TRAINED: dict[str, Any] = {
     "beta_start": 0.00085,
     "beta_end": 0.012,
     "beta_schedule": "scaled_linear",
-    "steps_offset": 1,
 }
+_BETAS = {**_TRAINED, "steps_offset": 1}
 
 _VIT_L: dict[str, Any] = {"width": 768, "layers": 12, "heads": 12}
 _VIT_G: dict[str, Any] = {"width": 1280, "layers": 32, "heads": 20, "projection": 1280}
@@ -103,6 +234,19 @@ _FULL_VAE: dict[str, Any] = {
     "groups": 32,
     "sample_size": 512,
 }
+
+
+_SD2_UNET: dict[str, Any] = {
+    "attention_head_dim": (2, 4, 4, 4),
+    "use_linear_projection": True,
+}
+
+
+def _open_clip() -> Parts:
+    """The text tower of SD2, of OpenCLIP, with its tokenizer."""
+    tokenizer = clip_tokenizer(pad_token="!")
+    encoder = clip_encoder(tokenizer, width=96, layers=5, inner=192, activation="gelu")
+    return {"text_encoder": encoder, "tokenizer": tokenizer}
 
 
 def _sd_unet(full: bool, text_width: int, **changes: Any) -> Any:

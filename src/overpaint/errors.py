@@ -36,4 +36,4 @@ class OutputError(OverpaintError):
 
 
 class ConfigError(OverpaintError):
-    """A benchmark's configuration has an unknown key, or a value that makes no sense."""
+    """A configuration has an unknown key, or a value that is out of its range."""

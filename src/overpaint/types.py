@@ -6,11 +6,14 @@ All dataclasses are frozen; tensors in them are never written to after construct
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 
 import torch
+
+from overpaint.errors import ConfigError
 
 Progress = Callable[[int, int, str], None]
 """Called as ``progress(done, total, what)``; the library itself never prints."""
@@ -50,6 +53,76 @@ class Site:
     name: str
     d_out: int
     d_in: int
+
+
+@dataclass(frozen=True, kw_only=True)
+class Sampling:
+    """How pictures are generated. None leaves a value to the model.
+
+    Attributes:
+        steps: Denoising steps.
+        guidance: Scale of classifier-free guidance (of the distilled guidance, for models that
+            have it as an input); 0 and 1 mean none.
+        batch_size: Pictures generated at once.
+        height: Height of a picture in pixels.
+        width: Width of a picture in pixels.
+        negative_prompt: What guidance leads away from.
+        true_cfg: Scale of classifier-free guidance for models whose ``guidance`` is distilled
+            (FLUX.1 dev).
+        clip_skip: How many of CLIP's last layers to leave out.
+        scheduler: Class name of the diffusers scheduler to use in place of the model's own, with
+            the model's noise schedule, e.g. ``"DPMSolverMultistepScheduler"``.
+
+    Raises:
+        ConfigError: If a value is out of its range.
+    """
+
+    steps: int | None = None
+    guidance: float | None = None
+    batch_size: int | None = None
+    height: int | None = None
+    width: int | None = None
+    negative_prompt: str | None = None
+    true_cfg: float | None = None
+    clip_skip: int | None = None
+    scheduler: str | None = None
+
+    def __post_init__(self) -> None:
+        """Check every value once, for Python, TOML and the command line alike."""
+        counts = {"steps": 10_000, "batch_size": 4_096, "height": 16_384, "width": 16_384}
+        for name, most in (*counts.items(), ("clip_skip", 64)):
+            value, least = getattr(self, name), 0 if name == "clip_skip" else 1
+            if value is not None and not (_is_integer(value) and least <= value <= most):
+                raise ConfigError(
+                    f"expected {name} as a whole number from {least} to {most}, got {value!r}"
+                )
+        for name in ("guidance", "true_cfg"):
+            value = getattr(self, name)
+            if value is not None and not (_is_number(value) and 0 <= value <= 1000):
+                raise ConfigError(f"expected {name} as a number from 0 to 1000, got {value!r}")
+        for name in ("negative_prompt", "scheduler"):
+            value = getattr(self, name)
+            if value is not None and not isinstance(value, str):
+                raise ConfigError(f"expected {name} as text, got {value!r}")
+
+    @property
+    def settings(self) -> dict[str, object]:
+        """All values by name, without those that are None."""
+        values = {field.name: getattr(self, field.name) for field in fields(Sampling)}
+        return {name: value for name, value in values.items() if value is not None}
+
+    def over(self, defaults: Sampling) -> Sampling:
+        """These settings, completed by ``defaults``."""
+        return Sampling(**{**defaults.settings, **self.settings})  # type: ignore[arg-type]
+
+
+def _is_integer(value: object) -> bool:
+    return isinstance(value, int) and not isinstance(value, bool)
+
+
+def _is_number(value: object) -> bool:
+    real = isinstance(value, int | float) and not isinstance(value, bool)
+    return real and math.isfinite(value)  # type: ignore[arg-type]
 
 
 @dataclass(frozen=True)

@@ -50,7 +50,10 @@ def stable_diffusion(pipeline: Any) -> dict[str, Tensor]:
 def _unet(unet: Any) -> Iterator[tuple[str, Tensor]]:
     each = unet.config.layers_per_block + 1  # blocks of a resolution, with what changes it
     for name, weight in unet.state_dict().items():
-        yield _unet_name(name, each, {i for i, b in enumerate(unet.up_blocks) if _attends(b)}), weight
+        yield (
+            _unet_name(name, each, {i for i, b in enumerate(unet.up_blocks) if _attends(b)}),
+            weight,
+        )
 
 
 def _attends(block: Any) -> bool:
@@ -86,14 +89,18 @@ def _resnet(rest: str, kind: str) -> str:
 
 def _vae(vae: Any) -> Iterator[tuple[str, Tensor]]:
     last = len(vae.config.up_block_types) - 1
-    attention = {"group_norm": "norm", "to_q": "q", "to_k": "k", "to_v": "v", "to_out.0": "proj_out"}
+    attention = {
+        "group_norm": "norm",
+        "to_q": "q",
+        "to_k": "k",
+        "to_v": "v",
+        "to_out.0": "proj_out",
+    }
     for name, weight in vae.state_dict().items():
         new = name.replace("conv_norm_out", "norm_out").replace("conv_shortcut", "nin_shortcut")
         new = re.sub(r"down_blocks\.(\d+)\.resnets\.", r"down.\1.block.", new)
         new = re.sub(r"down_blocks\.(\d+)\.downsamplers\.0", r"down.\1.downsample", new)
-        new = re.sub(
-            r"up_blocks\.(\d+)\.resnets\.", lambda m: f"up.{last - int(m[1])}.block.", new
-        )
+        new = re.sub(r"up_blocks\.(\d+)\.resnets\.", lambda m: f"up.{last - int(m[1])}.block.", new)
         new = re.sub(
             r"up_blocks\.(\d+)\.upsamplers\.0", lambda m: f"up.{last - int(m[1])}.upsample", new
         )
@@ -118,7 +125,12 @@ def _open_clip(encoder: Any) -> Iterator[tuple[str, Tensor]]:
         "final_layer_norm.weight": "ln_final.weight",
         "final_layer_norm.bias": "ln_final.bias",
     }
-    parts = {"layer_norm1": "ln_1", "layer_norm2": "ln_2", "mlp.fc1": "mlp.c_fc", "mlp.fc2": "mlp.c_proj"}
+    parts = {
+        "layer_norm1": "ln_1",
+        "layer_norm2": "ln_2",
+        "mlp.fc1": "mlp.c_fc",
+        "mlp.fc2": "mlp.c_proj",
+    }
     state = {n.removeprefix("text_model."): w for n, w in encoder.state_dict().items()}
     for name, weight in state.items():
         if name == "text_projection.weight":
@@ -129,7 +141,9 @@ def _open_clip(encoder: Any) -> Iterator[tuple[str, Tensor]]:
             layer, part, leaf = match.groups()
             place = f"transformer.resblocks.{layer}"
             if part == "self_attn.q_proj":
-                maps = [state[name.replace("q_proj", each)] for each in ("q_proj", "k_proj", "v_proj")]
+                maps = [
+                    state[name.replace("q_proj", each)] for each in ("q_proj", "k_proj", "v_proj")
+                ]
                 yield f"{place}.attn.in_proj_{leaf}", torch.cat(maps)
             elif part == "self_attn.out_proj":
                 yield f"{place}.attn.out_proj.{leaf}", weight
@@ -173,7 +187,10 @@ def flux_transformer(transformer: Any) -> dict[str, Tensor]:
     }
     fused = {
         "attn.to_q": ("img_attn.qkv", ("attn.to_q", "attn.to_k", "attn.to_v")),
-        "attn.add_q_proj": ("txt_attn.qkv", ("attn.add_q_proj", "attn.add_k_proj", "attn.add_v_proj")),
+        "attn.add_q_proj": (
+            "txt_attn.qkv",
+            ("attn.add_q_proj", "attn.add_k_proj", "attn.add_v_proj"),
+        ),
     }
     made: dict[str, Tensor] = {}
     for name, weight in state.items():
@@ -193,8 +210,12 @@ def flux_transformer(transformer: Any) -> dict[str, Tensor]:
                 made[f"{place}.{names[part]}.{'scale' if norm else leaf}"] = weight
             elif not alone and part in fused:
                 new, parts = fused[part]
-                made[f"{place}.{new}.{leaf}"] = torch.cat([state[f"{prefix}{p}.{leaf}"] for p in parts])
+                made[f"{place}.{new}.{leaf}"] = torch.cat(
+                    [state[f"{prefix}{p}.{leaf}"] for p in parts]
+                )
             elif alone and part == "attn.to_q":
                 parts = ("attn.to_q", "attn.to_k", "attn.to_v", "proj_mlp")
-                made[f"{place}.linear1.{leaf}"] = torch.cat([state[f"{prefix}{p}.{leaf}"] for p in parts])
+                made[f"{place}.linear1.{leaf}"] = torch.cat(
+                    [state[f"{prefix}{p}.{leaf}"] for p in parts]
+                )
     return {name: weight.detach().clone().contiguous() for name, weight in made.items()}

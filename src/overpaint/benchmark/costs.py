@@ -23,7 +23,7 @@ class Costs:
         self.store = store
         self.rows = {row.name: row for row in store.conditions()}
         self.holders = plan.holders()
-        parts = (model.family.denoiser, *model.family.text_encoders)
+        parts = (model.family.denoiser, *model.text_encoders)
         self.total = sum(p.numel() for part in parts for p in model.component(part).parameters())
 
     def count(self, made: Made) -> None:

@@ -13,6 +13,7 @@ from overpaint.benchmark.store import Store
 from overpaint.benchmark.studio import Studio
 from overpaint.generate import generate
 from overpaint.models.clip import image_features
+from overpaint.types import Sampling
 
 TRIED = (1, 3)  # steps of the batches that are timed
 
@@ -71,7 +72,7 @@ def pace(room: Studio) -> float:
     """
     short, long = (_timed(room, steps) for steps in TRIED)
     step = max(0.0, (long - short) / (TRIED[1] - TRIED[0]))
-    return (short + step * (room.steps - TRIED[0])) / room.batch
+    return (short + step * ((room.how.steps or 1) - TRIED[0])) / room.batch
 
 
 def _timed(room: Studio, steps: int) -> float:
@@ -83,10 +84,8 @@ def _timed(room: Studio, steps: int) -> float:
             room.model,
             ["a"],
             range(room.batch),
-            steps=steps,
-            guidance=room.guidance,
-            batch_size=room.batch,
-            size=room.size,
+            Sampling(steps=steps).over(room.how),
+            output_type="pt",
         )
         image_features(room.judge, pictures[0])
         took.append(time.perf_counter() - began)

@@ -23,7 +23,7 @@ from overpaint.metrics import chosen
 from overpaint.models.clip import Clip, image_features, text_features
 from overpaint.toybox.scene import article
 from overpaint.toybox.world import OBJECTS
-from overpaint.types import GenderCase
+from overpaint.types import GenderCase, Sampling
 
 NOBODY = (
     "a photo of an object",
@@ -132,15 +132,8 @@ def _painted(room: Studio, prompts: Sequence[str], seeds: Sequence[int]) -> Tens
     """``[n_prompts, n_seeds, 3, H, W]`` uint8, in equally full batches."""
     count = len(prompts) * len(seeds)
     batch = math.ceil(count / math.ceil(count / room.batch))
-    return generate(
-        room.model,
-        prompts,
-        seeds,
-        steps=room.steps,
-        guidance=room.guidance,
-        batch_size=batch,
-        size=room.size,
-    )
+    how = Sampling(batch_size=batch).over(room.how)
+    return generate(room.model, prompts, seeds, how, output_type="pt")
 
 
 def _stacked(rows: Sequence[Seen]) -> Seen:

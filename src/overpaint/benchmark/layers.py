@@ -14,12 +14,11 @@ from torch import Tensor
 
 from overpaint.methods.refact import ReFACTConfig, refact_each
 from overpaint.models.clip import Clip, image_features, text_features
-from overpaint.models.conditioning import encode_alone
 from overpaint.models.model import Model
-from overpaint.models.sampling import Sampling, sample
+from overpaint.models.sampling import sample, sampling_for
 from overpaint.models.text import encode, text_transformer
 from overpaint.models.weights import with_deltas
-from overpaint.types import Case, Patch, Progress
+from overpaint.types import Case, Patch, Progress, Sampling
 
 
 @dataclass(frozen=True, eq=False)
@@ -94,7 +93,6 @@ def layer_scores(
     return LayerScores(layers, torch.stack(scores), clean, oracle, torch.stack([*shown, asked]))
 
 
-@torch.no_grad()
 def _paint(
     model: Model,
     prompts: Sequence[str],
@@ -103,18 +101,9 @@ def _paint(
     how: Sampling | None,
 ) -> Tensor:
     """Each prompt under its own patch of the text encoder: ``[n, seeds, 3, H, W]`` uint8."""
-    states, empty, pooled = [], [], []
+    how = sampling_for(model, how)
+    texts = []
     for prompt, patch in zip(prompts, patches, strict=True):
         with with_deltas(model, patch.deltas if patch else ()):
-            encoded, features = encode_alone(model, [prompt])
-            states.append(encoded)
-            empty.append(encode(model, [""]))
-            pooled += [] if features is None else [features]
-    return sample(
-        model,
-        torch.cat(states),
-        seeds,
-        unconditional=torch.cat(empty),
-        pooled_conditioning=torch.cat(pooled) if pooled else None,
-        **(how or Sampling()).settings,
-    )
+            texts += encode(model, [prompt], how)
+    return sample(model, texts, seeds, how)

@@ -14,9 +14,6 @@ import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 
-import torch
-from torch import Tensor
-
 from overpaint.benchmark.patches import Made, patches
 from overpaint.benchmark.plan import CAPTION, Ask, needed
 from overpaint.benchmark.rows import Key, Result
@@ -24,7 +21,7 @@ from overpaint.benchmark.shared import Seen, Shared
 from overpaint.benchmark.store import Store
 from overpaint.benchmark.studio import Captions, Gallery, Studio
 from overpaint.models.clip import image_features
-from overpaint.models.conditioning import encode_alone
+from overpaint.models.conditioning import Conditioning
 from overpaint.models.model import Model
 from overpaint.models.sampling import sample_pairs
 from overpaint.models.text import encode
@@ -79,14 +76,12 @@ def paint(
 
 @dataclass(frozen=True, eq=False)
 class _Work:
-    """One picture: an embedding ``states [L, d]`` and that of no prompt, a seed, who asks for it.
+    """One picture: an encoded prompt, a seed, and who asks for it.
 
     ``wanted`` has a row's key and the two captions for each; ``key`` is what it is shared by.
     """
 
-    states: Tensor
-    empty: Tensor
-    features: Tensor | None
+    text: Conditioning
     seed: int
     wanted: tuple[tuple[Key, str, str], ...]
     key: str = ""
@@ -139,13 +134,10 @@ def _batches(
     waiting: list[_Work] = []
     for one in made:
         apart = one.patch is not None and not _shareable(room.model, one.patch)
-        works = _encoded(room.model, one.patch, jobs[one.state.key])
+        works = _encoded(room, one.patch, jobs[one.state.key])
         if shared:
             patch = one.patch if apart else None
-            works = [
-                replace(w, key=shared.key((w.states, w.empty, w.features), w.seed, patch))
-                for w in works
-            ]
+            works = [replace(w, key=shared.key(w.text.tensors, w.seed, patch)) for w in works]
         works = unknown(works)
         if apart:
             for start in range(0, len(works), room.batch):
@@ -160,25 +152,14 @@ def _batches(
 
 
 def _encoded(
-    model: Model,
+    room: Studio,
     patch: Patch | None,
     jobs: dict[tuple[str, int], list[tuple[Key, str, str]]],
 ) -> list[_Work]:
     prompts = list(dict.fromkeys(prompt for prompt, _ in jobs))
-    with torch.no_grad(), with_deltas(model, patch.deltas if patch else ()):
-        states, features = encode_alone(model, prompts)
-        empty = encode(model, [""])[0]
-    place = {prompt: number for number, prompt in enumerate(prompts)}
-    return [
-        _Work(
-            states[place[prompt]],
-            empty,
-            None if features is None else features[place[prompt]],
-            seed,
-            tuple(wanted),
-        )
-        for (prompt, seed), wanted in jobs.items()
-    ]
+    with with_deltas(room.model, patch.deltas if patch else ()):
+        texts = dict(zip(prompts, encode(room.model, prompts, room.how), strict=True))
+    return [_Work(texts[prompt], seed, tuple(wanted)) for (prompt, seed), wanted in jobs.items()]
 
 
 def _taken(
@@ -203,15 +184,12 @@ def _paint_batch(
 ) -> None:
     works = batch.works
     began = time.perf_counter()
-    extra = [work.features for work in works if work.features is not None]
     with with_deltas(room.model, batch.patch.deltas if batch.patch else ()):
         pictures = sample_pairs(
             room.model,
-            torch.stack([work.states for work in works]),
+            [work.text for work in works],
             [work.seed for work in works],
             room.how,
-            unconditional=torch.stack([work.empty for work in works]),
-            pooled_conditioning=torch.stack(extra) if extra else None,
         )
     seen = image_features(room.judge, pictures).double().cpu()
     seconds = (time.perf_counter() - began) / len(works)
@@ -226,6 +204,5 @@ def _paint_batch(
 
 
 def _shareable(model: Model, patch: Patch) -> bool:
-    """Whether the patch is all in what the denoiser is given (SDXL is given more than that)."""
-    encoders = model.family.text_encoders
-    return len(encoders) == 1 and all(d.site.component in encoders for d in patch.deltas)
+    """Whether the patch is all in what the denoiser is given."""
+    return all(delta.site.component in model.text_encoders for delta in patch.deltas)

@@ -25,7 +25,7 @@ from overpaint.models.clip import Clip
 from overpaint.models.judges import load_clip
 from overpaint.models.load import load
 from overpaint.models.model import Model
-from overpaint.types import Progress
+from overpaint.types import Progress, Sampling
 
 
 @dataclass(frozen=True)
@@ -65,7 +65,7 @@ def run(
     task = task_of(config)
     room = _room(config, model, judge, device)
     model, judge = room.model, room.judge
-    config = replace(config, steps=room.steps, guidance=room.guidance)
+    config = replace(config, steps=room.how.steps, guidance=room.how.guidance)
     try:
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:
@@ -122,8 +122,11 @@ def _room(config: BenchConfig, model: Model | None, judge: Clip | None, device: 
     return studio(
         model or load(config.model, device=device),
         judge or load_clip(config.judge, device=device),
-        steps=config.steps,
-        guidance=config.guidance,
-        batch=config.batch,
-        size=config.size,
+        Sampling(
+            steps=config.steps,
+            guidance=config.guidance,
+            batch_size=config.batch,
+            height=config.size,
+            width=config.size,
+        ),
     )

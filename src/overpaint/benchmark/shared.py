@@ -13,7 +13,7 @@ import hashlib
 import os
 import shutil
 import sqlite3
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import NamedTuple, Self
@@ -71,10 +71,11 @@ class Shared:
     def __exit__(self, *_: object) -> None:
         self._base.close()
 
-    def key(self, tensors: Iterable[Tensor | None], seed: int, patch: Patch | None) -> str:
+    def key(self, tensors: Mapping[str, Tensor], seed: int, patch: Patch | None) -> str:
         """The key of a picture: what the denoiser reads, its noise, and how it is changed."""
         digest = hashlib.blake2b(self.common.encode(), digest_size=16)
-        for tensor in tensors:
+        for name, tensor in sorted(tensors.items()):
+            digest.update(name.encode())
             _add(digest, tensor)
         for delta in patch.deltas if patch else ():
             digest.update(repr(delta.site).encode())

@@ -11,43 +11,28 @@ from overpaint.benchmark.shared import Shared
 from overpaint.benchmark.store import picture_hash
 from overpaint.models.clip import Clip, text_features
 from overpaint.models.model import Model
-from overpaint.models.sampling import Sampling
+from overpaint.models.sampling import sampling_for
 from overpaint.pictures import save_picture, to_image
+from overpaint.types import Sampling
 
 
 @dataclass(frozen=True, eq=False)
 class Studio:
-    """A model that paints, a judge that looks, and how pictures are painted."""
+    """A model that generates, a judge that looks, and how pictures are generated."""
 
     model: Model
     judge: Clip
-    steps: int
-    guidance: float
-    batch: int
-    size: int | None = None
+    how: Sampling
 
     @property
-    def how(self) -> Sampling:
-        """The same, as the sampler wants it."""
-        return Sampling(
-            steps=self.steps, guidance=self.guidance, batch_size=self.batch, size=self.size
-        )
+    def batch(self) -> int:
+        """Pictures generated at once."""
+        return self.how.batch_size or 1
 
 
-def studio(
-    model: Model,
-    judge: Clip,
-    *,
-    steps: int | None = None,
-    guidance: float | None = None,
-    batch: int | None = None,
-    size: int | None = None,
-) -> Studio:
-    """A studio with the family's settings where none are given."""
-    family = model.family
-    steps = family.steps if steps is None else steps
-    guidance = family.guidance if guidance is None else guidance
-    return Studio(model, judge, steps, guidance, batch or family.batch_size, size)
+def studio(model: Model, judge: Clip, how: Sampling | None = None) -> Studio:
+    """A studio with the model's own settings where ``how`` says nothing."""
+    return Studio(model, judge, sampling_for(model, how))
 
 
 class Captions:

@@ -23,7 +23,6 @@ from overpaint.localize.score import KINDS
 from overpaint.localize.search import LocoGenConfig, windows_of
 from overpaint.models.clip import image_features
 from overpaint.models.model import Model
-from overpaint.models.sites import cross_attention_layers
 from overpaint.types import Progress
 
 
@@ -39,7 +38,7 @@ def check_pairs(every: Sequence[Subject]) -> None:
 
 def plan_windows(config: BenchConfig, model: Model, every: Sequence[Subject]) -> Plan:
     """A condition for the unedited model and for each window of ``config.window`` layers."""
-    depth = len(cross_attention_layers(model))
+    depth = len(model.family.path(model, "sequence").layers)
     if config.window > depth:
         raise ConfigError(f"expected a window of at most {depth} layers, got {config.window}")
     rows = [ConditionRow("baseline", "baseline")]
@@ -93,7 +92,8 @@ def paint_windows(
 def _painted(room: Studio, config: BenchConfig, subject: Subject) -> Tensor:
     """``[n_conditions * n_seeds, 3, H, W]``: without a window first."""
     case = subject.case
-    how = LocoGenConfig(config.window, seeds=tuple(range(config.seeds)), **room.how.settings)
+    seeds = tuple(range(config.seeds))
+    how = LocoGenConfig(config.window, seeds=seeds, **room.how.settings)
     painter = Painter(
         room.model, room.judge, case.kind, [case.edit.source], [case.edit.target], how
     )

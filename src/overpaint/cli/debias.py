@@ -73,7 +73,7 @@ def debias(
     from overpaint.methods.uce_debias import UCEDebiasConfig
     from overpaint.models.judges import load_clip
     from overpaint.patching.files import save_patch
-    from overpaint.types import Edit
+    from overpaint.types import Edit, Sampling
 
     if method not in METHODS:
         raise EditError(f"expected a method out of {', '.join(METHODS)}, got {method!r}")
@@ -87,7 +87,7 @@ def debias(
     path = arguments.output_file(out or Path(f"{arguments.slug(wanted[0].source)}.safetensors"))
     loaded = options.load_model(model, device, dtype, quiet=json)
     judge = load_clip(clip or ("toybox-judge" if model == "toybox" else JUDGE), device=device)
-    portraits = Portraits(studio(loaded, judge, steps=steps), people, chosen)
+    portraits = Portraits(studio(loaded, judge, Sampling(steps=steps)), people, chosen)
     before = portraits.require_people([one.validation for one in people]).women.mean(dim=1)
     with show.progress(json) as progress:
         patch = _debiased(portraits, wanted, config, progress)

@@ -27,16 +27,13 @@ def list_families(json: options.Json = False) -> None:
     """
     from overpaint.models.families import FAMILIES
 
-    columns = ("family", "pipelines", "denoiser", "text encoders", "steps", "guidance", "pixels")
+    columns = ("family", "pipelines", "denoiser", "text encoders")
     rows = [
         (
             f.name,
             ", ".join(f.pipelines),
             f.denoiser,
-            len(f.text_encoders),
-            f.steps,
-            f.guidance,
-            f.resolution,
+            len(f.encoders),
         )
         for f in FAMILIES
     ]
@@ -61,20 +58,19 @@ def check(
       [cyan]overpaint models check ./my-finetune[/]
     """
     from overpaint.models.fingerprint import fingerprint
-    from overpaint.models.sites import cross_attention_layers
     from overpaint.models.text import max_length, text_transformer
 
     model = options.load_model(name, quiet=json)
-    encoder = model.family.text_encoders[0]
+    encoder = model.text_encoders[0]
     tower: Any = text_transformer(model.component(encoder))
-    parts = (*model.family.text_encoders, model.family.denoiser)
+    parts = (*model.text_encoders, model.family.denoiser)
     sizes = {part: sum(p.numel() for p in model.component(part).parameters()) for part in parts}
     record = {
         "model": model.name,
         "family": model.family.name,
         "fingerprint": fingerprint(model),
         "text encoder layers": f"0 to {len(tower.encoder.layers) - 1}",
-        "cross-attention layers": len(cross_attention_layers(model)),
+        "cross-attention layers": len(model.family.path(model, "sequence").layers),
         "longest prompt": f"{max_length(model)} tokens, start and end included",
         "joint CLIP": "yes" if model.clip is not None else "no",
         **{f"weights of {part}": f"{count:,}" for part, count in sizes.items()},

@@ -89,8 +89,8 @@ def curve(
     from overpaint.localize.figures import curve_plot
     from overpaint.localize.neurons import find_neurons
     from overpaint.localize.search import LocoGenConfig
-    from overpaint.models.sampling import Sampling
     from overpaint.pictures import save_picture
+    from overpaint.types import Sampling
 
     path = arguments.output_file(out)
     given = arguments.numbers("layers", layers) if layers else None

@@ -80,8 +80,10 @@ def paint(
     for _, each in patches if not force else []:
         check_fingerprint(loaded, each)
     from overpaint.generate import generate
+    from overpaint.types import Sampling
 
-    paint_all = partial(generate, loaded, prompts, columns, steps=steps, guidance=guidance)
+    how = Sampling(steps=steps, guidance=guidance)
+    paint_all = partial(generate, loaded, prompts, columns, how, output_type="pt")
     with show.progress(json) as progress:
         rows = _rows(loaded, prompts, _variants(patches, stack), paint_all, progress, force)
     save_picture(grid(rows, [f"seed {seed}" for seed in columns], cell=cell), path)

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from contextlib import ExitStack
+from dataclasses import replace as replace_fields
 
 import torch
 
@@ -25,11 +26,11 @@ from overpaint.models.components import (
     text_components,
     unet_components,
 )
+from overpaint.models.conditioning import Conditioning
 from overpaint.models.hooks import replace
 from overpaint.models.model import Model
-from overpaint.models.sampling import sample
-from overpaint.models.text import encode, pooled, subject_span
-from overpaint.models.tokens import encoding
+from overpaint.models.sampling import sample, sampling_for
+from overpaint.models.text import encode, prompt_tokens, subject_span
 from overpaint.types import Progress
 
 
@@ -52,30 +53,28 @@ def trace_unet(
     config = config or TraceConfig()
     subjects = _subjects(prompts, subjects)
     parts = unet_components(model)
-    batch = max(2, config.batch_size or model.family.batch_size)
+    how = sampling_for(model, config)
+    batch = max(2, how.batch_size or 1)
+    how = replace_fields(how, batch_size=batch)
     plan: list[Component | None] = []  # per state: what it restores; the clean one begins a batch
     for start in range(0, len(parts) + 1, batch - 1):
         plan += [None, *([None, *parts][start : start + batch - 1])]
     scores = torch.zeros(len(plan))
     runs = [(p, s, seed) for p, s in zip(prompts, subjects, strict=True) for seed in config.seeds]
     for done, (prompt, subject, seed) in enumerate(runs):
-        clean = encode(model, [prompt])
+        (clean,) = encode(model, [prompt], how)
         with corrupted(model, prompt, subject, seed, config.noise):
-            broken = encode(model, [prompt])
-            features = pooled(model, [prompt]) if model.family.name == "SDXL" else None
-        states = broken.repeat(len(plan), 1, 1)
-        states[::batch] = clean
-        if features is not None:
-            features = features.repeat(len(plan), 1)
-            features[::batch] = pooled(model, [prompt])
+            (broken,) = encode(model, [prompt], how)
+        broken = broken.replace(**clean.negative)
+        given = [broken] * len(plan)
+        given[::batch] = [clean] * len(given[::batch])
         pictures = sample(
             model,
-            states,
+            given,
             [seed],
-            pooled_conditioning=features,
+            how,
             around=lambda rows: restoring([plan[int(r)] for r in rows]),
             progress=_part(progress, done, len(runs)),
-            **{**config.settings, "batch_size": batch},
         )
         scores += clip_scores(clip, pictures[None], [prompt] * len(plan))[0, :, 0].cpu()
     scores /= len(runs)
@@ -101,7 +100,9 @@ def trace_text(
     config, subject = config or TraceConfig(), subject or prompt
     parts = text_components(model, component)
     span = subject_span(model, prompt, subject, component)
-    names = encoding(model, prompt, component).tokens
+    names = prompt_tokens(model, prompt, component).tokens
+    how = sampling_for(model, config)
+    (whole,) = encode(model, [prompt], how)
     positions = range(span[0], len(names))
     plan = [(part, position) for part in parts for position in positions]
     scores = torch.zeros(2 + len(plan))
@@ -112,15 +113,10 @@ def trace_text(
             for part in parts:
                 own = [(2 + i, at) for i, (other, at) in enumerate(plan) if other is part]
                 stack.enter_context(replace(part.module, copied_tokens(own)))
-            states = encode(model, texts)
-            features = pooled(model, texts) if model.family.name == "SDXL" else None
+            states = model.family.encode(model, texts)
+        given = [Conditioning({**row.tensors, **whole.negative}) for row in states.split()]
         pictures = sample(
-            model,
-            states,
-            [seed],
-            pooled_conditioning=features,
-            progress=_part(progress, done, len(config.seeds)),
-            **config.settings,
+            model, given, [seed], how, progress=_part(progress, done, len(config.seeds))
         )
         scores += clip_scores(clip, pictures, texts)[:, 0].cpu()
     scores /= len(config.seeds)

@@ -12,9 +12,9 @@ from overpaint.localize.neurons import Neurons, dropout, held
 from overpaint.localize.score import check_prompts, clip_scores
 from overpaint.models.clip import Clip
 from overpaint.models.model import Model
-from overpaint.models.sampling import Sampling, paint
+from overpaint.models.sampling import generate_prompts
 from overpaint.models.weights import with_deltas
-from overpaint.types import Progress
+from overpaint.types import Progress, Sampling
 
 
 @dataclass(frozen=True)
@@ -54,7 +54,7 @@ def dropout_curve(
     points = []
     for done, n in enumerate([0, *counts]):
         with _changed(model, neurons, n, hold):
-            pictures = paint(model, neurons.prompts, seeds, how)
+            pictures = generate_prompts(model, neurons.prompts, seeds, how)
         texts = (neurons.prompts, neurons.others)
         style, content = (float(clip_scores(clip, pictures, t).mean()) for t in texts)
         points.append(Point(n, style, content))

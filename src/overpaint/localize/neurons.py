@@ -16,8 +16,8 @@ from overpaint.errors import EditError, PromptError, SiteError
 from overpaint.models.fingerprint import origin
 from overpaint.models.hooks import replace
 from overpaint.models.model import Model
-from overpaint.models.sites import cross_attention_layers, cross_attention_sites, module_at
-from overpaint.models.text import encode, last_subject_token
+from overpaint.models.sites import module_at
+from overpaint.models.text import last_subject_token, read_rows
 from overpaint.types import Delta, Edit, Patch, Site
 
 
@@ -139,7 +139,8 @@ class _Hold:
 
 def sites_of(model: Model, layers: Sequence[int], projections: Sequence[str]) -> tuple[Site, ...]:
     """Sites of the projections of ``layers``; SiteError for a layer that is not there."""
-    depth = len(cross_attention_layers(model))
+    path = model.family.path(model, "sequence")
+    depth = len(path.layers)
     for layer in layers:
         if not 0 <= layer < depth:
             raise SiteError(
@@ -147,9 +148,15 @@ def sites_of(model: Model, layers: Sequence[int], projections: Sequence[str]) ->
             )
     if not layers:
         raise SiteError("expected at least one cross-attention layer, got none; localize first")
-    sites = cross_attention_sites(model, projections)
-    a_layer = len(sites) // depth
-    return tuple(site for i, site in enumerate(sites) if i // a_layer in set(layers))
+    known = ("to_k", "to_v")
+    for name in projections:
+        if name not in known:
+            raise SiteError(f"unknown projection {name!r}; expected some of {', '.join(known)}")
+    return tuple(
+        path.layers[layer][known.index(name)]
+        for layer in sorted(set(layers))
+        for name in projections
+    )
 
 
 def _at_subjects(
@@ -163,7 +170,15 @@ def _at_subjects(
         raise PromptError(
             f"expected one subject for each of {len(prompts)} prompts {what}, got {len(subjects)}"
         )
-    states = torch.cat([encode(model, [prompt], allow_empty=False) for prompt in prompts])
-    pairs = zip(prompts, subjects, strict=True)
-    last = torch.tensor([last_subject_token(model, p, s) for p, s in pairs])
-    return states[torch.arange(len(prompts)), last.to(states.device)].to(model.dtype)
+    path = model.family.path(model, "sequence")
+    if not path.shared or len(path.segments) != 1:
+        raise EditError(
+            f"neurons are found in layers that all read the same tokens, as in Stable Diffusion 1, "
+            f"2 and XL; {model.name} is of family {model.family.name}"
+        )
+    component = path.segments[0].component
+    wanted = [
+        (prompt, [last_subject_token(model, prompt, subject, component)])
+        for prompt, subject in zip(prompts, subjects, strict=True)
+    ]
+    return read_rows(model, path, wanted)[0].to(model.dtype)

@@ -11,8 +11,8 @@ from overpaint.localize.score import check_prompts, clip_scores, kind_called
 from overpaint.localize.search import LocoGenConfig
 from overpaint.models.clip import Clip
 from overpaint.models.model import Model
-from overpaint.models.sampling import sample
-from overpaint.types import Progress
+from overpaint.models.sampling import sample, sampling_for
+from overpaint.types import Progress, Sampling
 
 
 class Painter:
@@ -38,8 +38,8 @@ class Painter:
         check_prompts(originals, targets)
         self.model, self.clip, self.config = model, clip, config
         self.originals, self.targets = tuple(originals), tuple(targets)
-        self.guidance = model.family.guidance if config.guidance is None else config.guidance
-        self.texts = texts(model, [*originals, *targets])
+        self.how = sampling_for(model, config)
+        self.texts = texts(model, [*originals, *targets], self.how)
         self.depth = 1 + self.texts.projected[-1][0]
         self.ours = torch.tensor([self.texts.number(p) for p in originals])
         self.theirs = torch.tensor([self.texts.number(p) for p in targets])
@@ -70,25 +70,23 @@ class Painter:
         ``guidance`` replace those of the search. With ``snug`` a single batch is no larger than it
         has to be, which saves time; the last bit of a picture may then depend on its company.
         """
-        config, read = self.config, self.texts
-        steps, guidance = steps or config.steps, guidance or self.guidance
+        how = Sampling(steps=steps, guidance=guidance).over(self.how)
         table = self.table(windows)
-        own = self.ours.repeat(len(windows))
-        batch = config.batch_size or self.model.family.batch_size
+        own = self.ours.repeat(len(windows)).tolist()
         if snug:
-            batch = min(batch, len(own) * len(seeds))
+            batch = min(how.batch_size or 1, len(own) * len(seeds))
+            how = Sampling(batch_size=batch).over(how)
+        guided = self.model.family.guided(self.model, how)
+        given = [self.texts.given[number - 1] for number in own]
         pictures = sample(
             self.model,
-            read.states[own.to(read.states.device)],
+            given if guided else [text.positive for text in given],
             seeds,
-            unconditional=read.states[0],
-            pooled_conditioning=None if read.pooled is None else read.pooled[own - 1],
-            around=routed(read, table.flatten(0, 1), guided=guidance != 1),
+            how,
+            around=routed(self.texts, table.flatten(0, 1), guided=guided),
             progress=progress and (lambda done, total, _: progress(done, total, what)),
-            **{**config.settings, "steps": steps, "guidance": guidance, "batch_size": batch},
         )
-        steps = steps or self.model.family.steps
-        self.evaluations += len(own) * len(seeds) * steps * (1 + (guidance != 1))
+        self.evaluations += len(own) * len(seeds) * (how.steps or 0) * (1 + guided)
         return pictures.unflatten(0, table.shape[:2])
 
     def scores(self, pictures: torch.Tensor) -> torch.Tensor:

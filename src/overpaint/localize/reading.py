@@ -14,11 +14,13 @@ from dataclasses import dataclass
 import torch
 from torch import nn
 
-from overpaint.models.conditioning import conditioning, encode_alone
+from overpaint.models.conditioning import Conditioning
 from overpaint.models.hooks import replace, replace_input
 from overpaint.models.model import Model
 from overpaint.models.sampling import Around
-from overpaint.models.sites import cross_attention_layers, cross_attention_sites, module_at
+from overpaint.models.sites import module_at
+from overpaint.models.text import encode
+from overpaint.types import Sampling
 
 
 @dataclass(frozen=True, eq=False)
@@ -26,38 +28,38 @@ class Texts:
     """T prompts as the layers of one model read them. Number 0 is the unconditional one.
 
     ``prompts``    the others, each once; prompt i has number i + 1.
-    ``states``     embeddings ``[T, L, d]``.
-    ``pooled``     SDXL's pooled features ``[T - 1, p]`` of the prompts; None in other families.
+    ``given``      each of them as the pipeline is given it.
     ``projected``  for every projection of a cross-attention layer, in forward order: the number of
         the layer, the module, and what it makes of each text ``[T, L, d_out]``.
     """
 
     prompts: tuple[str, ...]
-    states: torch.Tensor
-    pooled: torch.Tensor | None
+    given: tuple[Conditioning, ...]
     projected: tuple[tuple[int, nn.Linear, torch.Tensor], ...]
 
     def number(self, prompt: str) -> int:
-        """The number of ``prompt`` in ``states``."""
+        """The number of ``prompt``."""
         return self.prompts.index(prompt) + 1
 
 
 @torch.no_grad()
-def texts(model: Model, prompts: Sequence[str]) -> Texts:
+def texts(model: Model, prompts: Sequence[str], how: Sampling) -> Texts:
     """Encode and project the different ones of ``prompts``, and the unconditional prompt.
 
     PromptError when one is empty or too long.
     """
     unique = tuple(dict.fromkeys(prompts))
-    states, features = encode_alone(model, unique)
-    given = conditioning(model, states, features=features)
-    assert given.empty is not None
-    every = torch.cat([given.empty[None], given.states])
-    sites = cross_attention_sites(model)
-    a_layer = len(sites) // len(cross_attention_layers(model))
-    modules = [module_at(model, site) for site in sites]
-    projected = tuple((i // a_layer, m, m(every)) for i, m in enumerate(modules))
-    return Texts(unique, every, features, projected)
+    guided = Sampling(guidance=max(2.0, how.guidance or 0.0)).over(how)
+    given = tuple(encode(model, unique, guided))
+    path = model.family.path(model, "sequence")
+    empty = given[0]["negative_prompt_embeds"]
+    every = torch.cat([empty, *(text["prompt_embeds"] for text in given)])
+    projected = []
+    for number, layer in enumerate(path.layers):
+        for site in layer:
+            module = module_at(model, site)
+            projected.append((number, module, module(every)))
+    return Texts(unique, given, tuple(projected))
 
 
 @contextmanager

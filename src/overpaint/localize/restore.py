@@ -25,7 +25,7 @@ def corrupted(
     """
     generator = torch.Generator("cpu").manual_seed(seed)
     with ExitStack() as stack:
-        for component in model.family.text_encoders:
+        for component in model.text_encoders:
             table = token_embedding(model, component)
             span = subject_span(model, prompt, subject, component)
             weight: torch.Tensor = table.weight  # type: ignore[assignment]

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from overpaint.errors import EditError, SiteError
 from overpaint.localize.score import Kind
-from overpaint.models.sampling import Sampling
+from overpaint.types import Sampling
 
 WIDEST = 5  # the widest window the paper found necessary (SDXL, objects)
 
@@ -36,6 +36,7 @@ class LocoGenConfig(Sampling):
 
     def __post_init__(self) -> None:
         """EditError for a setting out of its range."""
+        super().__post_init__()
         for name, value in (("window", self.window), ("widest", self.widest)):
             if value is not None and value < 1:
                 raise EditError(f"expected {name} of at least one layer, got {value}")

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import torch
 
 from overpaint.errors import EditError
-from overpaint.models.sampling import Sampling
+from overpaint.types import Sampling
 
 
 @dataclass(frozen=True)
@@ -23,6 +23,7 @@ class TraceConfig(Sampling):
 
     def __post_init__(self) -> None:
         """EditError for a setting out of its range."""
+        super().__post_init__()
         if self.noise <= 0 or not self.seeds:
             raise EditError(f"expected noise above 0 and at least one seed, got {self}")
         if self.batch_size is not None and self.batch_size < 2:

@@ -7,10 +7,11 @@ from collections.abc import Iterator, Sequence
 from dataclasses import fields, is_dataclass
 from typing import Any
 
-from overpaint.errors import EditError, PromptError
+from overpaint.errors import EditError, ModelError, PromptError
+from overpaint.models.families import TextPath
 from overpaint.models.model import Model
 from overpaint.models.moments import Corpus
-from overpaint.models.text import last_subject_token, tokenize
+from overpaint.models.text import last_subject_token, max_length, token_count
 from overpaint.types import Edit, Localization
 
 
@@ -19,7 +20,7 @@ def check_edits(
     edits: Sequence[Edit],
     *,
     destination: bool,
-    component: str = "text_encoder",
+    component: str = "",
     pictures: bool = True,
     erase: bool = False,
 ) -> None:
@@ -48,7 +49,9 @@ def check_edits(
             raise EditError(
                 f"the target equals the source {edit.source!r}: nothing to edit; change the target"
             )
-        last_subject_token(model, edit.source, edit.subject or edit.source, component)
+        last_subject_token(
+            model, edit.source, edit.subject or edit.source, component or path_encoder(model)
+        )
 
 
 def plain(prompt: str) -> str:
@@ -58,11 +61,48 @@ def plain(prompt: str) -> str:
 
 def fits(model: Model, prompt: str, component: str = "text_encoder") -> bool:
     """Whether the model reads ``prompt`` to its end."""
-    try:
-        tokenize(model, [prompt], component)
-    except PromptError:
+    if not prompt.strip():
         return False
-    return True
+    limit = max_length(model, component) + model.family.dropped(model, component)
+    return token_count(model, prompt, component) <= limit
+
+
+def text_paths(model: Model, names: Sequence[str] = ()) -> tuple[TextPath, ...]:
+    """The text paths called ``names``, by default all that the denoiser has.
+
+    Raises:
+        ModelError: If the model has no such path, or none at all.
+    """
+    if names:
+        return tuple(model.family.path(model, name) for name in dict.fromkeys(names))
+    paths = model.family.paths(model)
+    if not paths:
+        raise ModelError(f"{model.name} ({model.family.name}) has no layers that read text.")
+    return paths
+
+
+def path_encoder(model: Model) -> str:
+    """The first text encoder whose tokens the denoiser reads one by one."""
+    segments = [segment for path in model.family.paths(model) for segment in path.segments]
+    return segments[0].component if segments else model.text_encoders[0]
+
+
+def clip_components(model: Model, component: str, method: str) -> tuple[str, ...]:
+    """``component``, or all CLIP text encoders of the model when it is empty.
+
+    Raises:
+        ModelError: If the model has no CLIP text encoder, which ``method`` edits.
+    """
+    if component:
+        return (component,)
+    found = model.family.clip_encoders(model)
+    if not found:
+        raise ModelError(
+            f"{method} edits a CLIP text encoder, and {model.name} ({model.family.name}) reads its "
+            "prompts with another kind; use time, uce or locoedit, which edit the layers that read "
+            "the text."
+        )
+    return found
 
 
 SMALL = frozenset("a an the of in on at and with to from by next front photo picture image".split())

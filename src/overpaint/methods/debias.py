@@ -165,7 +165,7 @@ class _Worn:
 
     def deltas(self, lam: float) -> tuple[Change, ...]:
         with torch.inference_mode(False), torch.no_grad():
-            return deltas(self.model, *self.rows, replace(self.config.time, lam=lam))
+            return deltas(self.model, self.rows, replace(self.config.time, lam=lam))
 
     def at(self, lam: float) -> _Tried:
         with with_deltas(self.model, self.deltas(lam)):

@@ -13,7 +13,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from overpaint.errors import EditError
-from overpaint.methods.common import check_edits, filled, fits, require, settings
+from overpaint.methods.common import check_edits, clip_components, filled, fits, require, settings
 from overpaint.methods.dense import dense_delta
 from overpaint.methods.refact_config import ReFACTConfig, contexts, for_model
 from overpaint.methods.refact_objective import distances
@@ -23,9 +23,9 @@ from overpaint.models.hooks import replace as replace_output
 from overpaint.models.hooks import replace_input
 from overpaint.models.model import Model
 from overpaint.models.moments import Corpus
-from overpaint.models.sites import mlp_site, module_at
+from overpaint.models.sites import mlp_site, module_at, refuse_unused_layer
 from overpaint.models.text import pooled
-from overpaint.types import Edit, Patch, Progress, Site
+from overpaint.types import Delta, Edit, Patch, Progress, Site
 
 
 @dataclass(frozen=True)
@@ -48,7 +48,7 @@ class FinetuneConfig:
     contrast: int = 20
     templates: tuple[str, ...] | None = None
     corpus: Corpus | None = None
-    component: str = "text_encoder"
+    component: str = ""
     batch: int = 1
     rank: int = 0
 
@@ -89,28 +89,47 @@ def finetune(
     config = config or FinetuneConfig()
     like = for_model(model, config.like_refact())
     config = replace(config, templates=like.templates)
+    deltas, infos = [], {}
     with torch.inference_mode(False), torch.no_grad():
-        site = check(model, edits, config)
-        known = anchors(model, edits, like)[:, 0]
-        seen = [
-            (filled(template, edit.source), number)
-            for number, edit in enumerate(edits)
-            for template in contexts(like)
-            if template == "{}" or fits(model, filled(template, edit.source), config.component)
-        ]
-        change, losses = _train(model, site, seen, known, config, progress)
-        delta, lost = dense_delta(site, change, config.rank)
+        for site in check(model, edits, config):
+            own = replace(config, component=site.component)
+            delta, infos[site.component] = _in_encoder(model, site, edits, own, progress)
+            deltas.append(delta)
         mark = origin(model)
-    info = {"losses": losses, "largest": float(change.abs().max()), "rank_error": lost}
+    info = infos if len(infos) > 1 else next(iter(infos.values()))
     asked = settings(config)
-    return Patch((delta,), "finetune", tuple(edits), config=asked, info=info, **mark)
+    return Patch(tuple(deltas), "finetune", tuple(edits), config=asked, info=info, **mark)
 
 
-def check(model: Model, edits: Sequence[Edit], config: FinetuneConfig) -> Site:
-    """The site to train; the errors of :func:`finetune` that prompts and settings alone tell."""
-    site = mlp_site(model, config.layer, config.component)
-    check_edits(model, edits, destination=False, component=config.component)
-    return site
+def _in_encoder(
+    model: Model,
+    site: Site,
+    edits: Sequence[Edit],
+    config: FinetuneConfig,
+    progress: Progress | None,
+) -> tuple[Delta, dict[str, object]]:
+    """The change of one text encoder's ``site``, and what was measured."""
+    like = config.like_refact()
+    known = anchors(model, edits, like)[:, 0]
+    seen = [
+        (filled(template, edit.source), number)
+        for number, edit in enumerate(edits)
+        for template in contexts(like)
+        if template == "{}" or fits(model, filled(template, edit.source), config.component)
+    ]
+    change, losses = _train(model, site, seen, known, config, progress)
+    delta, lost = dense_delta(site, change, config.rank)
+    return delta, {"losses": losses, "largest": float(change.abs().max()), "rank_error": lost}
+
+
+def check(model: Model, edits: Sequence[Edit], config: FinetuneConfig) -> list[Site]:
+    """The sites to train; the errors of :func:`finetune` that prompts and settings alone tell."""
+    sites = []
+    for component in clip_components(model, config.component, "fine-tuning"):
+        sites.append(mlp_site(model, config.layer, component))
+        refuse_unused_layer(model, config.layer, component)
+        check_edits(model, edits, destination=False, component=component)
+    return sites
 
 
 def _train(

@@ -14,14 +14,21 @@ import torch
 from torch import Tensor
 
 from overpaint.errors import EditError, ModelError
-from overpaint.methods.common import check_edits, require, require_templates, settings
+from overpaint.methods.common import (
+    check_edits,
+    clip_components,
+    require,
+    require_templates,
+    settings,
+)
 from overpaint.methods.dense import dense_delta
 from overpaint.methods.subjects import Pair, rows
 from overpaint.methods.time_edit import TEMPLATES, TIMEConfig, pairing
+from overpaint.models.families import TextPath
 from overpaint.models.fingerprint import origin
 from overpaint.models.model import Model
-from overpaint.models.sites import cross_attention_sites, module_at
-from overpaint.models.text import encode, tokenize
+from overpaint.models.sites import module_at
+from overpaint.models.text import tokenize
 from overpaint.models.tower import linear_sites, states_with
 from overpaint.types import Edit, Patch, Progress, Site
 
@@ -94,25 +101,27 @@ def finetune_text(
 
 def check(model: Model, edits: Sequence[Edit], config: FinetuneTextConfig) -> list[Pair]:
     """Which positions pair; the errors of :func:`finetune_text` that the prompts alone tell."""
-    if len(model.family.text_encoders) != 1:
+    components = clip_components(model, "", "fine-tuning the text encoder")
+    if len(model.text_encoders) != 1:
         raise ModelError(
             f"Fine-tuning the text encoder expects a model with one, {model.name} has "
-            f"{len(model.family.text_encoders)}; use finetune, which trains one layer."
+            f"{len(model.text_encoders)}; use finetune, which trains one layer."
         )
-    check_edits(model, edits, destination=True)
-    like = TIMEConfig(templates=config.templates, end_only=config.end_only)
-    return pairing(model, edits, like)
+    check_edits(model, edits, destination=True, component=components[0])
+    like = TIMEConfig(templates=config.templates, end_only=config.end_only, paths=("sequence",))
+    (pairs,) = pairing(model, edits, like).values()
+    return pairs
 
 
 def _train(
     model: Model, pairs: Sequence[Pair], config: FinetuneTextConfig, progress: Progress | None
 ) -> tuple[dict[Site, Tensor], tuple[float, float], int]:
     """The trained weights, the first and the last loss, and how many steps were taken."""
-    component = model.family.text_encoders[0]
-    states = encode(model, [*(p.source for p in pairs), *(p.target for p in pairs)])
-    wanted = rows(pairs, *states.split(len(pairs)))[1]
+    component = model.text_encoders[0]
+    path = model.family.path(model, "sequence")
+    wanted = rows(model, path, pairs)[0][1].float()
     tokens = tokenize(model, [p.source for p in pairs], component)
-    metric = _metric(model).to(wanted)
+    metric = _metric(model, path).to(wanted)
     weights = {
         site: module_at(model, site).weight.detach().float().clone().requires_grad_()
         for site in linear_sites(model, component)
@@ -125,7 +134,10 @@ def _train(
     while steps < config.steps:
         with torch.enable_grad():
             now = states_with(model, weights, tokens, component)
-            apart = torch.cat([x[list(p.here)] for x, p in zip(now, pairs, strict=True)]) - wanted
+            apart = (
+                torch.cat([x[list(p.here)] for x, p in zip(now.float(), pairs, strict=True)])
+                - wanted
+            )
             loss = ((apart @ metric) * apart).sum()
             grads = torch.autograd.grad(loss, list(weights.values()))
         if not torch.isfinite(loss):
@@ -143,7 +155,7 @@ def _train(
     return {site: weight.detach() for site, weight in weights.items()}, (first, last), steps
 
 
-def _metric(model: Model) -> Tensor:
+def _metric(model: Model, path: TextPath) -> Tensor:
     """``Σ WᵀW [d, d]`` over all keys and values: ``Σ‖W x‖² = xᵀ (Σ WᵀW) x``, float64."""
-    weights = [module_at(model, s).weight.double() for s in cross_attention_sites(model)]
+    weights = [module_at(model, s).weight.double() for s in path.sites]
     return torch.stack([w.T @ w for w in weights]).sum(0)

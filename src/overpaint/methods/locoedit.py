@@ -11,16 +11,16 @@ from dataclasses import dataclass, replace
 from typing import ClassVar
 
 import torch
+from torch import Tensor
 
 from overpaint.errors import SiteError
 from overpaint.methods.closed_form import deltas_at, solve
 from overpaint.methods.common import check_edits, require, require_templates, settings
 from overpaint.methods.strength import settled
 from overpaint.methods.subjects import Pair, rows, subject_pairs
+from overpaint.models.families import TextPath
 from overpaint.models.fingerprint import origin
 from overpaint.models.model import Model
-from overpaint.models.sites import cross_attention_layers, cross_attention_sites
-from overpaint.models.text import encode
 from overpaint.types import Change, Edit, Localization, Patch, Progress, Site
 
 
@@ -73,18 +73,12 @@ def locoedit(
     """
     config = config or LocoEditConfig()
     with torch.inference_mode(False), torch.no_grad():
-        layers, sites = _chosen(model, config)
-        pairs = check(model, edits, config)
-        states = encode(model, [*(p.source for p in pairs), *(p.target for p in pairs)])
-        keys, wanted = rows(pairs, *states.split(len(pairs)))
+        path, layers = _layers(model, config)
+        read = rows(model, path, check(model, edits, config))
+        keys = read[0][0]
 
         def make(lam_k: float, lam_v: float | None = None) -> list[Change]:
-            key_factors = value_factors = solve(keys, wanted, lam_k)
-            if lam_v is not None and lam_v != lam_k:
-                value_factors = solve(keys, wanted, lam_v)
-            of_keys = deltas_at(model, sites[::2], *key_factors)
-            of_values = deltas_at(model, sites[1::2], *value_factors)
-            return [d for pair in zip(of_keys, of_values, strict=True) for d in pair]
+            return _deltas(model, path, layers, read, (lam_k, lam_k if lam_v is None else lam_v))
 
         lam_k, chosen = settled(
             config.lam_k, model, edits, keys, make, layers=layers, progress=progress
@@ -92,30 +86,55 @@ def locoedit(
         lam_v = lam_k if config.lam_v is None else config.lam_v
         deltas = make(lam_k, lam_v)
         if progress:
-            progress(len(sites), len(sites), "sites")
+            progress(len(deltas), len(deltas), "sites")
         info = {"rows": len(keys), "layers": layers, "rank": deltas[0].rank}
         mark = origin(model)
     asked, measured = settings(replace(config, lam_k=lam_k, lam_v=lam_v)), info | chosen
     return Patch(tuple(deltas), "locoedit", tuple(edits), config=asked, info=measured, **mark)
 
 
+def _deltas(
+    model: Model,
+    path: TextPath,
+    layers: Sequence[int],
+    read: Sequence[tuple[Tensor, Tensor]],
+    lams: tuple[float, float],
+) -> list[Change]:
+    """The changes of ``layers``, solved for once where layers read alike."""
+    known: dict[tuple[int, float], tuple[Tensor, Tensor]] = {}
+    made: dict[Site, Change] = {}
+    for projection in (0, 1):
+        for group in range(len(read)):
+            sites = [
+                path.layers[layer][projection]
+                for layer in layers
+                if projection < len(path.layers[layer]) and (path.shared or layer == group)
+            ]
+            if sites:
+                key = group, lams[projection]
+                if key not in known:
+                    known[key] = solve(*read[group], lams[projection])
+                made |= zip(sites, deltas_at(model, sites, *known[key]), strict=True)
+    return [made[site] for layer in layers for site in path.layers[layer]]
+
+
 def check(model: Model, edits: Sequence[Edit], config: LocoEditConfig) -> list[Pair]:
-    """Which positions pair; the errors of :func:`locoedit` that prompts and settings alone tell."""
-    _chosen(model, config)
+    """Which rows pair; the errors of :func:`locoedit` that prompts and settings alone tell."""
+    path, _ = _layers(model, config)
     check_edits(model, edits, destination=False, pictures=False)
-    return subject_pairs(model, edits, config.templates, onward=config.onward)
+    return subject_pairs(model, edits, config.templates, path, padding=config.onward)
 
 
-def _chosen(model: Model, config: LocoEditConfig) -> tuple[list[int], list[Site]]:
-    """The layers to edit, and their sites: key before value of each layer."""
-    names = cross_attention_layers(model)
+def _layers(model: Model, config: LocoEditConfig) -> tuple[TextPath, list[int]]:
+    """The path whose layers are edited, and which of them."""
+    path = model.family.path(model, "sequence")
+    count = len(path.layers)
     given = config.layers if config.localization is None else config.localization.layers
-    layers = sorted(set(given)) or list(range(len(names)))
+    layers = sorted(set(given)) or list(range(count))
     for layer in layers:
-        if not 0 <= layer < len(names):
+        if not 0 <= layer < count:
             raise SiteError(
-                f"{model.name} has cross-attention layers 0 to {len(names) - 1}, "
+                f"{model.name} has layers 0 to {count - 1} that read text, "
                 f"got layer {layer}; choose one of those"
             )
-    sites = cross_attention_sites(model)
-    return layers, [sites[2 * layer + i] for layer in layers for i in (0, 1)]
+    return path, layers

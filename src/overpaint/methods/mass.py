@@ -7,13 +7,14 @@ Beyond the papers. The solve is that of Meng et al., "Mass-Editing Memory in a T
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 import torch
 from torch import Tensor
 
 from overpaint import linalg
 from overpaint.errors import EditError, SiteError
-from overpaint.methods.common import check_edits, plain, settings
+from overpaint.methods.common import check_edits, clip_components, plain, settings
 from overpaint.methods.mass_config import MassConfig
 from overpaint.methods.mass_contexts import Read, places, read
 from overpaint.methods.refact_config import for_model
@@ -22,7 +23,7 @@ from overpaint.methods.refact_targets import anchors, corpus_of
 from overpaint.models.fingerprint import origin
 from overpaint.models.model import Model
 from overpaint.models.moments import Corpus, second_moment
-from overpaint.models.sites import mlp_site
+from overpaint.models.sites import mlp_site, refuse_unused_layer
 from overpaint.models.suffix import refuse_last_layer
 from overpaint.models.tokens import tokenize
 from overpaint.models.weights import with_deltas
@@ -49,40 +50,60 @@ def mass(
     is. EditError, PromptError or SiteError for edits or layers that make no sense.
     """
     config = for_model(model, config or MassConfig())
+    deltas: list[Delta] = []
+    infos: dict[str, dict[str, object]] = {}
     with torch.inference_mode(False), torch.no_grad():
-        layers = check(model, edits, config)
+        for own in check(model, edits, config):
+            made, infos[own.component] = _in_encoder(model, edits, own, progress)
+            deltas += made
         mark = origin(model)
-        delta, info = _search(model, edits, config, progress)
-        where = places(model, edits, config)
-        clean = read(model, where, config.layer, config)
-        goal = clean.stream + delta[clean.owner]
-        deltas: list[Delta] = []
-        for number, layer in enumerate(layers):
-            with with_deltas(model, deltas):
-                now = clean if not deltas else read(model, where, config.layer, config)
-                here = now if layer == config.layer else read(model, where, layer, config)
-            missing = (goal - now.stream) / (len(layers) - number)
-            deltas.append(_solve(model, layer, here, missing, config))
-            if progress:
-                progress(number + 1, len(layers), "layers")
-        with with_deltas(model, deltas):
-            after = read(model, where, config.layer, config)
-    missed = average(goal - after.stream, clean.owner, clean.weights, len(edits)).norm(dim=1)
-    info["missed"] = (missed / delta.double().norm(dim=1).clamp_min(1e-12)).tolist()
-    info["layers"] = layers
+    info = infos if len(infos) > 1 else next(iter(infos.values()))
     asked = settings(config)
     return Patch(tuple(deltas), "mass", tuple(edits), config=asked, info=info, **mark)
 
 
-def check(model: Model, edits: Sequence[Edit], config: MassConfig) -> list[int]:
-    """The layers to edit, first to last; the errors that prompts and settings alone tell."""
-    refuse_last_layer(model, config.layer, config.component)
-    if config.spread > config.layer + 1:
-        raise SiteError(
-            f"expected a spread of at most {config.layer + 1} layers that end at layer "
-            f"{config.layer}, got {config.spread}; choose a smaller spread"
-        )
-    check_edits(model, edits, destination=False, component=config.component)
+def _in_encoder(
+    model: Model, edits: Sequence[Edit], config: MassConfig, progress: Progress | None
+) -> tuple[list[Delta], dict[str, object]]:
+    """The deltas of one text encoder, and what was measured."""
+    layers = list(range(config.layer - config.spread + 1, config.layer + 1))
+    delta, info = _search(model, edits, config, progress)
+    where = places(model, edits, config)
+    clean = read(model, where, config.layer, config)
+    goal = clean.stream + delta[clean.owner]
+    deltas: list[Delta] = []
+    for number, layer in enumerate(layers):
+        with with_deltas(model, deltas):
+            now = clean if not deltas else read(model, where, config.layer, config)
+            here = now if layer == config.layer else read(model, where, layer, config)
+        missing = (goal - now.stream) / (len(layers) - number)
+        deltas.append(_solve(model, layer, here, missing, config))
+        if progress:
+            progress(number + 1, len(layers), "layers")
+    with with_deltas(model, deltas):
+        after = read(model, where, config.layer, config)
+    missed = average(goal - after.stream, clean.owner, clean.weights, len(edits)).norm(dim=1)
+    info["missed"] = (missed / delta.double().norm(dim=1).clamp_min(1e-12)).tolist()
+    info["layers"] = layers
+    return deltas, info
+
+
+def check(model: Model, edits: Sequence[Edit], config: MassConfig) -> list[MassConfig]:
+    """``config`` for each text encoder that is edited.
+
+    Raises the errors of :func:`mass` that prompts and settings alone tell.
+    """
+    found = []
+    for component in clip_components(model, config.component, "mass"):
+        refuse_last_layer(model, config.layer, component)
+        refuse_unused_layer(model, config.layer, component)
+        if config.spread > config.layer + 1:
+            raise SiteError(
+                f"expected a spread of at most {config.layer + 1} layers that end at layer "
+                f"{config.layer}, got {config.spread}; choose a smaller spread"
+            )
+        check_edits(model, edits, destination=False, component=component)
+        found.append(replace(config, component=component))
     seen: set[tuple[str, str]] = set()
     for edit in edits:
         place = (plain(edit.source), plain(edit.subject or edit.source))
@@ -92,7 +113,7 @@ def check(model: Model, edits: Sequence[Edit], config: MassConfig) -> list[int]:
                 "meanings; leave one out"
             )
         seen.add(place)
-    return list(range(config.layer - config.spread + 1, config.layer + 1))
+    return found
 
 
 def _search(

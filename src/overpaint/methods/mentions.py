@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 from overpaint.methods.common import SMALL, whole_words, words_of
 from overpaint.models.model import Model
-from overpaint.models.tokens import encoding
+from overpaint.models.tokens import prompt_tokens
 from overpaint.types import Edit
 
 
@@ -64,7 +64,7 @@ def position(model: Model, mention: Mention, component: str = "text_encoder") ->
 
     PromptError where the model does not read the caption to its end.
     """
-    offsets = encoding(model, mention.caption, component).offsets
+    offsets = prompt_tokens(model, mention.caption, component).offsets
     return max(i for i, (first, last) in enumerate(offsets) if first < last and first < mention.end)
 
 

@@ -5,15 +5,15 @@ Arad, Orgad, Belinkov, "ReFACT: Updating Text-to-Image Models by Editing the Tex
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 from typing import Any
 
 import torch
 from torch import Tensor
 
 from overpaint import linalg
-from overpaint.methods.common import check_edits, settings
+from overpaint.methods.common import check_edits, clip_components, settings
 from overpaint.methods.refact_config import TEMPLATES, ReFACTConfig, for_model
 from overpaint.methods.refact_search import average, search
 from overpaint.methods.refact_targets import anchors, corpus_of
@@ -21,7 +21,7 @@ from overpaint.methods.strength import choose_scale
 from overpaint.models.fingerprint import Origin, origin
 from overpaint.models.model import Model
 from overpaint.models.moments import second_moment
-from overpaint.models.sites import mlp_site
+from overpaint.models.sites import mlp_site, refuse_unused_layer
 from overpaint.models.suffix import refuse_last_layer
 from overpaint.models.weights import with_deltas
 from overpaint.types import Delta, Edit, Patch, Progress
@@ -45,22 +45,12 @@ def refact(
     EditError, PromptError or SiteError for an edit or a layer that makes no sense.
     """
     config = for_model(model, config or ReFACTConfig())
+    found: dict[str, list[_Result]] = {}
     with torch.inference_mode(False), torch.no_grad():
-        check(model, edits, config)
+        for own in check(model, edits, config):
+            found[own.component] = _one_after_another(model, edits, own, progress)
         mark = origin(model)
-        clean = None if config.follow_edits else _clean(model, edits, config)
-        deltas: list[Delta] = []
-        found: list[_Result] = []
-        for number, edit in enumerate(edits):
-            with with_deltas(model, deltas):
-                known = _clean(model, [edit], config) if clean is None else clean.of(number)
-                result = _compute(model, [edit], known, config, progress)[0]
-            deltas.append(result.delta)
-            found.append(result)
-    stacked = Delta(
-        deltas[0].site, torch.cat([d.a for d in deltas]), torch.cat([d.b for d in deltas], dim=1)
-    )
-    return _patch(mark, stacked, edits, found, config)
+    return _patch(mark, edits, found, config)
 
 
 def refact_each(
@@ -75,12 +65,29 @@ def refact_each(
     The same patches as ``refact(model, [edit], config)`` one by one, in a fraction of the time.
     """
     config = for_model(model, config or ReFACTConfig())
+    found: dict[str, list[_Result]] = {}
     with torch.inference_mode(False), torch.no_grad():
-        check(model, edits, config)
+        for own in check(model, edits, config):
+            known = _clean(model, edits, own)
+            found[own.component] = _compute(model, edits, known, own, progress)
         mark = origin(model)
-        results = _compute(model, edits, _clean(model, edits, config), config, progress)
-    pairs = zip(edits, results, strict=True)
-    return tuple(_patch(mark, r.delta, [edit], [r], config) for edit, r in pairs)
+    return tuple(
+        _patch(mark, [edit], {name: [results[r]] for name, results in found.items()}, config)
+        for r, edit in enumerate(edits)
+    )
+
+
+def _one_after_another(
+    model: Model, edits: Sequence[Edit], config: ReFACTConfig, progress: Progress | None
+) -> list[_Result]:
+    """Every edit on the model as edited by those before it, in one text encoder."""
+    clean = None if config.follow_edits else _clean(model, edits, config)
+    found: list[_Result] = []
+    for number, edit in enumerate(edits):
+        with with_deltas(model, [result.delta for result in found]):
+            known = _clean(model, [edit], config) if clean is None else clean.of(number)
+            found += _compute(model, [edit], known, config, progress)
+    return found
 
 
 @dataclass(frozen=True, eq=False)
@@ -102,10 +109,18 @@ class _Result:
     info: dict[str, Any]
 
 
-def check(model: Model, edits: Sequence[Edit], config: ReFACTConfig) -> None:
-    """The errors of :func:`refact` that prompts and settings alone tell."""
-    refuse_last_layer(model, config.layer, config.component)
-    check_edits(model, edits, destination=False, component=config.component)
+def check(model: Model, edits: Sequence[Edit], config: ReFACTConfig) -> list[ReFACTConfig]:
+    """``config`` for each text encoder that is edited.
+
+    Raises the errors of :func:`refact` that prompts and settings alone tell.
+    """
+    found = []
+    for component in clip_components(model, config.component, "ReFACT"):
+        refuse_last_layer(model, config.layer, component)
+        refuse_unused_layer(model, config.layer, component)
+        check_edits(model, edits, destination=False, component=component)
+        found.append(replace(config, component=component))
+    return found
 
 
 def _clean(model: Model, edits: Sequence[Edit], config: ReFACTConfig) -> _Known:
@@ -161,11 +176,17 @@ def _scale(
 
 def _patch(
     mark: Origin,
-    delta: Delta,
     edits: Sequence[Edit],
-    results: Sequence[_Result],
+    found: Mapping[str, Sequence[_Result]],
     config: ReFACTConfig,
 ) -> Patch:
-    info = {name: [r.info[name] for r in results] for name in results[0].info}
+    """A patch with one delta for each text encoder, its rank the number of edits."""
+    deltas, infos = [], {}
+    for component, results in found.items():
+        a = torch.cat([r.delta.a for r in results])
+        b = torch.cat([r.delta.b for r in results], dim=1)
+        deltas.append(Delta(results[0].delta.site, a, b))
+        infos[component] = {name: [r.info[name] for r in results] for name in results[0].info}
+    info = infos if len(infos) > 1 else next(iter(infos.values()))
     asked = settings(config)
-    return Patch((delta,), "refact", tuple(edits), config=asked, info=info, **mark)
+    return Patch(tuple(deltas), "refact", tuple(edits), config=asked, info=info, **mark)

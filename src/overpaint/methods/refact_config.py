@@ -57,7 +57,7 @@ class ReFACTConfig:
         or else everyday ones.
     ``follow_edits``   of several edits, compute C and the anchors of each on the model as edited
         so far; False (default) takes those of the clean model.
-    ``component``      which text encoder.
+    ``component``      which text encoder; empty for every CLIP that the model has, each by itself.
     ``cache_dir``      where second moments are kept; None for the user's cache folder.
     """
 
@@ -80,7 +80,7 @@ class ReFACTConfig:
     match_contexts: bool = False
     corpus: Corpus | None = None
     follow_edits: bool = False
-    component: str = "text_encoder"
+    component: str = ""
     cache_dir: str | Path | None = None
 
     def __post_init__(self) -> None:

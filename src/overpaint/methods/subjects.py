@@ -1,4 +1,4 @@
-"""Which token positions of a source prompt shall read like which of its target: by the subject.
+"""Which rows of a source prompt are to read like which of its target: by the subject.
 
 For the closed forms that look at the subject alone; TIME looks at every word.
 """
@@ -13,16 +13,17 @@ from torch import Tensor
 
 from overpaint.errors import EditError
 from overpaint.methods.common import counterpart, filled, fits
+from overpaint.models.families import Segment, TextPath
 from overpaint.models.model import Model
-from overpaint.models.text import last_subject_token, max_length
+from overpaint.models.text import last_subject_token, prompt_tokens, read_rows
 from overpaint.types import Edit
 
 
 @dataclass(frozen=True)
 class Pair:
-    """A prompt and the one it shall read like, with the positions that correspond.
+    """A prompt and the one it is to read like, with the rows that correspond.
 
-    ``here`` and ``there`` are equally long; position 0 is the start token.
+    ``here`` and ``there`` are equally long. Pooled text has one row, 0.
     """
 
     source: str
@@ -35,71 +36,110 @@ def subject_pairs(
     model: Model,
     edits: Sequence[Edit],
     templates: Sequence[str],
+    path: TextPath,
     *,
-    onward: bool = False,
+    padding: bool = False,
     bare: bool = False,
-    component: str = "text_encoder",
 ) -> list[Pair]:
     """The last subject token of each edit's source in each template, and its partner's.
 
     The partner is the last token of :func:`counterpart` in the target, which stands in the same
-    template, or alone with ``bare``. With ``onward`` every later position up to the last padding
-    follows, pairing in order; the last position of the target repeats. An empty target stands
-    for the start token. Templates that make a prompt too long are left out. PromptError when a
-    subject is not in its prompt.
+    template, or alone with ``bare``. With ``padding`` every later row up to the last padding
+    follows, pairing in order; the last row of the target repeats. An empty target stands for the
+    first token of the empty prompt. Templates that make a prompt too long are left out. On the
+    pooled path a prompt has a single row.
+
+    Raises:
+        PromptError: If a subject is not in its prompt.
     """
     pairs = []
+    components = [segment.component for segment in path.segments]
     for edit in edits:
         texts = [
             (filled(t, edit.source), filled("{}" if bare else t, edit.target)) for t in templates
         ]
-        kept = [pair for pair in texts if all(fits(model, t, component) for t in pair if t.strip())]
+        kept = [
+            pair
+            for pair in texts
+            if all(fits(model, t, c) for t in pair for c in components if t.strip())
+        ]
         focus = counterpart(edit)
-        for source, target in kept or [(edit.source, edit.target)]:
-            here = last_subject_token(model, source, edit.subject or edit.source, component)
-            there = 0
-            if edit.target.strip():
-                there = last_subject_token(model, target, focus, component)
-            length = max_length(model, component) if onward else here + 1
-            partners = tuple(
-                min(there + i, max_length(model, component) - 1) for i in range(length - here)
-            )
-            pairs.append(
-                Pair(
-                    source,
-                    target if edit.target.strip() else "",
-                    tuple(range(here, length)),
-                    partners,
-                )
-            )
+        for source, filled_target in kept or [(edit.source, edit.target)]:
+            target = filled_target if edit.target.strip() else ""
+            if not path.segments:
+                pairs.append(Pair(source, target, (0,), (0,)))
+            for segment in path.segments:
+                here, there = _rows(model, edit, source, target, focus, segment, padding)
+                pairs.append(Pair(source, target, here, there))
     return pairs
 
 
+def _rows(
+    model: Model,
+    edit: Edit,
+    source: str,
+    target: str,
+    focus: str,
+    segment: Segment,
+    padding: bool,
+) -> tuple[tuple[int, ...], tuple[int, ...]]:
+    component = segment.component
+    here = last_subject_token(model, source, edit.subject or edit.source, component)
+    there = last_subject_token(model, target, focus, component) if target else 0
+    stop = prompt_tokens(model, source, component).length if padding else here + 1
+    # The empty prompt has no tokens of its own; its rows are as many as any prompt's.
+    last = prompt_tokens(model, target or source, component).length - 1
+    ours = range(here, stop)
+    partners = [min(there + i, last) for i in range(len(ours))]
+    return (
+        tuple(segment.offset + row for row in ours),
+        tuple(segment.offset + row for row in partners),
+    )
+
+
 def held(
-    model: Model, prompts: Sequence[str], templates: Sequence[str], *, onward: bool
+    model: Model,
+    prompts: Sequence[str],
+    templates: Sequence[str],
+    path: TextPath,
+    *,
+    padding: bool,
 ) -> list[Pair]:
-    """Pairs that keep ``prompts`` as they are: each position reads like itself."""
+    """Pairs that keep ``prompts`` as they are: each row reads like itself."""
     return [
         Pair(pair.source, pair.source, pair.here, pair.here)
         for prompt in prompts
-        for pair in subject_pairs(model, [Edit(prompt, prompt)], templates, onward=onward)
+        for pair in subject_pairs(model, [Edit(prompt, prompt)], templates, path, padding=padding)
     ]
 
 
-def rows(pairs: Sequence[Pair], sources: Tensor, targets: Tensor) -> tuple[Tensor, Tensor]:
-    """``keys [n, d]`` and ``wanted [n, d]`` from all positions of the pairs' prompts.
+def rows(model: Model, path: TextPath, pairs: Sequence[Pair]) -> list[tuple[Tensor, Tensor]]:
+    """``keys [n, d]`` and ``wanted [n, d]`` of all rows of the pairs, for each group of sites.
 
-    ``sources``, ``targets [len(pairs), L, d]``. EditError when a source reads as its target does.
+    Raises:
+        EditError: If a source reads as its target does.
     """
-    keys, wanted = [], []
-    for ours, theirs, pair in zip(sources, targets, pairs, strict=True):
-        k, w = ours[list(pair.here)], theirs[list(pair.there)]
-        if pair.source != pair.target and (k - w).norm() <= 1e-5 * k.norm():
+    sources = [(pair.source, pair.here) for pair in pairs]
+    targets = [(pair.target, pair.there) for pair in pairs]
+    count = sum(len(pair.here) for pair in pairs)
+    found = []
+    for states in read_rows(model, path, [*sources, *targets]):
+        keys, wanted = states.split([count, count])
+        refuse_alike(pairs, keys, wanted)
+        found.append((keys, wanted))
+    return found
+
+
+def refuse_alike(pairs: Sequence[Pair], keys: Tensor, wanted: Tensor) -> None:
+    """Raise EditError if a pair's rows of ``keys [n, d]`` and ``wanted [n, d]`` are the same."""
+    moved = (keys - wanted).square().sum(1).double().cpu()
+    size = keys.square().sum(1).double().cpu()
+    sizes = [len(pair.here) for pair in pairs]
+    parts = zip(pairs, moved.split(sizes), size.split(sizes), strict=True)
+    for pair, move, norm in parts:
+        if pair.source != pair.target and torch.sum(move) <= 1e-10 * torch.sum(norm):
             raise EditError(
                 f"{pair.source!r} and {pair.target!r} read alike up to the subject's last token, "
                 "which knows nothing of what follows it; choose another subject, or a target that "
                 "differs before its end"
             )
-        keys.append(k)
-        wanted.append(w)
-    return torch.cat(keys), torch.cat(wanted)

@@ -15,14 +15,14 @@ from torch import Tensor
 from overpaint.errors import EditError, PromptError
 from overpaint.methods import closed_form, subjects
 from overpaint.methods.closed_form import deltas_at
-from overpaint.methods.common import check_edits, filled, fits, settings
+from overpaint.methods.common import check_edits, filled, fits, settings, text_paths
 from overpaint.methods.strength import settled
 from overpaint.methods.subjects import Pair
+from overpaint.models.families import TextPath
 from overpaint.models.fingerprint import origin
 from overpaint.models.model import Model
-from overpaint.models.sites import cross_attention_sites
-from overpaint.models.text import align, encode, max_length, tokenize
-from overpaint.types import Change, Edit, Patch, Progress
+from overpaint.models.text import align, end_rows, prompt_tokens
+from overpaint.types import Change, Edit, Patch, Progress, Site
 
 TEMPLATES = ("{}", "A photo of {}", "An image of {}", "A picture of {}")
 """TIME appendix C: the prompt itself and three augmentations."""
@@ -41,6 +41,7 @@ class TIMEConfig:
         words (ReFACT, appendix G.2).
     ``tolerance``    how much of a change may be dropped to keep the patch small, relative to its
         norm; 1e-6 is about the rounding of float32.
+    ``paths``        text paths to edit, ``"sequence"`` or ``"pooled"``; empty for all of the model.
     """
 
     STRENGTH: ClassVar = ("lam",)
@@ -50,6 +51,7 @@ class TIMEConfig:
     values_only: bool = False
     end_only: bool = False
     tolerance: float = 1e-6
+    paths: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         """EditError for a setting out of its range."""
@@ -71,48 +73,73 @@ def time_edit(
     """One patch that makes every source prompt read like its destination, all edits at once.
 
     TIME eq. 4 and 5 and appendix F: ``min Σ‖W' cᵢ - W c*ᵢ‖² + λ‖W' - W‖²`` at ``to_k`` and
-    ``to_v`` of every cross-attention layer. With ``V* = W C*`` the solution is ``ΔW = W Dᵀ F``,
-    ``D = C* - C``, ``F = (C Cᵀ + λI)⁻¹ C``: one matrix for all sites, factored once. The
-    destination is ``edit.destination`` or else ``edit.target``. The model is left as it is.
+    ``to_v`` of every cross-attention layer, or whatever layers of the model read text. With
+    ``V* = W C*`` the solution is ``ΔW = W Dᵀ F``, ``D = C* - C``, ``F = (C Cᵀ + λI)⁻¹ C``: one
+    matrix for all sites that read the same, factored once. The destination is
+    ``edit.destination`` or else ``edit.target``. The model is left as it is.
     EditError or PromptError for an edit that makes no sense, or prompts that cannot be aligned.
     """
     asked = config or TIMEConfig()
     with torch.inference_mode(False), torch.no_grad():
-        pairs = check(model, edits, asked)
-        keys, wanted = _embedded(model, pairs)
+        read = rows(model, edits, asked, check(model, edits, asked))
 
         def make(lam: float) -> tuple[Change, ...]:
-            return deltas(model, keys, wanted, replace(asked, lam=lam))
+            return deltas(model, read, replace(asked, lam=lam))
 
-        lam, chosen = settled(asked.lam, model, edits, keys, make, progress=progress)
+        lam, chosen = settled(asked.lam, model, edits, read[0].keys, make, progress=progress)
         config = replace(asked, lam=lam)
-        solved = deltas(model, keys, wanted, config, progress=progress)
-        info = {"rows": len(keys), "rank": solved[0].rank, **chosen}
+        solved = deltas(model, read, config, progress=progress)
+        info = {"rows": len(read[0].keys), "rank": solved[0].rank, **chosen}
         mark = origin(model)
     return Patch(solved, "time", tuple(edits), config=settings(config), info=info, **mark)
 
 
-def check(model: Model, edits: Sequence[Edit], config: TIMEConfig) -> list[Pair]:
-    """Which positions pair; the errors of :func:`time_edit` that the prompts alone tell."""
+def check(model: Model, edits: Sequence[Edit], config: TIMEConfig) -> dict[TextPath, list[Pair]]:
+    """Which rows pair on each path; the errors of :func:`time_edit` that prompts alone tell."""
     check_edits(model, edits, destination=True)
     return pairing(model, edits, config)
 
 
+@dataclass(frozen=True, eq=False)
+class Read:
+    """What some sites read of the sources, ``keys [n, d]``, and of their partners, ``wanted``."""
+
+    sites: tuple[Site, ...]
+    keys: Tensor
+    wanted: Tensor
+
+
+def rows(
+    model: Model,
+    edits: Sequence[Edit],
+    config: TIMEConfig,
+    pairs: dict[TextPath, list[Pair]] | None = None,
+) -> list[Read]:
+    """Embeddings of all source tokens and of their partners, for every group of sites."""
+    found = []
+    for path, own in (pairs or pairing(model, edits, config)).items():
+        for sites, (keys, wanted) in zip(path.groups, subjects.rows(model, path, own), strict=True):
+            chosen = tuple(s for s in sites if s in path.values) if config.values_only else sites
+            found.append(Read(chosen, keys, wanted))
+    return found
+
+
 def deltas(
     model: Model,
-    keys: Tensor,
-    wanted: Tensor,
+    read: Sequence[Read],
     config: TIMEConfig,
     *,
     progress: Progress | None = None,
 ) -> tuple[Change, ...]:
-    """The change of every site that makes ``keys [n, d]`` read like ``wanted [n, d]``.
+    """The change of every site that makes its keys read like what is wanted.
 
-    All sites share both factors: ``ΔW = W L A``.
+    Sites that read the same share both factors: ``ΔW = W L A``.
     """
-    sites = cross_attention_sites(model, ("to_v",) if config.values_only else ("to_k", "to_v"))
-    left, a = solve(keys, wanted, config)
-    return deltas_at(model, sites, left, a, progress)
+    made: list[Change] = []
+    for part in read:
+        left, a = solve(part.keys, part.wanted, config)
+        made += deltas_at(model, part.sites, left, a, progress)
+    return tuple(made)
 
 
 def solve(keys: Tensor, wanted: Tensor, config: TIMEConfig) -> tuple[Tensor, Tensor]:
@@ -126,45 +153,58 @@ def solve(keys: Tensor, wanted: Tensor, config: TIMEConfig) -> tuple[Tensor, Ten
     return closed_form.solve(keys, wanted, config.lam, tolerance=config.tolerance)
 
 
-def rows(model: Model, edits: Sequence[Edit], config: TIMEConfig) -> tuple[Tensor, Tensor]:
-    """Embeddings of all source tokens and of their partners, both ``[n, d]``: those that pair."""
-    return _embedded(model, pairing(model, edits, config))
+def pairing(model: Model, edits: Sequence[Edit], config: TIMEConfig) -> dict[TextPath, list[Pair]]:
+    """Which rows of each edit's prompts pair, in every template, on every path.
 
+    On a path with a row for each token, every row pairs, or those from the end token on with
+    ``end_only``; pooled text has one row for each prompt.
 
-def _embedded(model: Model, pairs: Sequence[Pair]) -> tuple[Tensor, Tensor]:
-    states = encode(model, [*(p.source for p in pairs), *(p.target for p in pairs)])
-    return subjects.rows(pairs, *states.split(len(pairs)))
-
-
-def pairing(model: Model, edits: Sequence[Edit], config: TIMEConfig) -> list[Pair]:
-    """Which positions of each edit's prompts pair, in every template.
-
-    Every pair has L positions, or those from its end token on with ``end_only``. PromptError for
-    a source word without a partner; a template that makes a prompt too long is left out.
+    Raises:
+        PromptError: If a source word has no partner. A template that makes a prompt too long is
+            left out.
     """
+    paths = text_paths(model, config.paths)
+    if config.values_only and not all(path.values for path in paths):
+        raise EditError(
+            f"values_only needs layers with keys and values; {model.name} reads text through other "
+            "projections: leave values_only out"
+        )
+    return {path: _pairs(model, edits, config, path) for path in paths}
+
+
+def _pairs(model: Model, edits: Sequence[Edit], config: TIMEConfig, path: TextPath) -> list[Pair]:
     pairs = []
+    components = [segment.component for segment in path.segments]
     for edit in edits:
         for template in config.templates:
             texts = [filled(template, t) for t in (edit.source, edit.destination or edit.target)]
-            if template != "{}" and not all(fits(model, text) for text in texts):
+            fit = all(fits(model, text, c) for text in texts for c in components)
+            if template != "{}" and not fit:
                 continue
-            first, partners = _paired(model, texts[0], texts[1], config)
-            here = tuple(range(first, first + len(partners)))
-            pairs.append(Pair(texts[0], texts[1], here, tuple(partners)))
+            if not path.segments:
+                pairs.append(Pair(texts[0], texts[1], (0,), (0,)))
+            for segment in path.segments:
+                here, there = _paired(model, texts[0], texts[1], segment.component, config)
+                pairs.append(
+                    Pair(
+                        texts[0],
+                        texts[1],
+                        tuple(segment.offset + row for row in here),
+                        tuple(segment.offset + row for row in there),
+                    )
+                )
     return pairs
 
 
 def _paired(
-    model: Model, source: str, destination: str, config: TIMEConfig
-) -> tuple[int, list[int]]:
-    """The first source position that counts, and the partners of it and all that follow."""
-    if not config.end_only:
-        try:
-            return 0, align(model, source, destination)
-        except PromptError as error:
-            raise PromptError(
-                f"{error} For prompts that share no words set end_only, or use refact."
-            ) from error
-    first, start = tokenize(model, [source, destination]).end.tolist()
-    length = max_length(model)
-    return first, [min(start + i - first, length - 1) for i in range(first, length)]
+    model: Model, source: str, destination: str, component: str, config: TIMEConfig
+) -> tuple[list[int], list[int]]:
+    """Rows of the source that count, and their partners."""
+    if config.end_only:
+        return end_rows(*(prompt_tokens(model, p, component) for p in (source, destination)))
+    try:
+        return align(model, source, destination, component)
+    except PromptError as error:
+        raise PromptError(
+            f"{error} For prompts that share no words set end_only, or use refact."
+        ) from error

@@ -10,17 +10,24 @@ from dataclasses import dataclass, replace
 from typing import ClassVar
 
 import torch
+from torch import Tensor
 
 from overpaint.errors import EditError
 from overpaint.methods.closed_form import deltas_at, solve
-from overpaint.methods.common import check_edits, plain, require, require_templates, settings
+from overpaint.methods.common import (
+    check_edits,
+    plain,
+    require,
+    require_templates,
+    settings,
+    text_paths,
+)
 from overpaint.methods.strength import settled
 from overpaint.methods.subjects import Pair, held, rows, subject_pairs
+from overpaint.models.families import TextPath
 from overpaint.models.fingerprint import origin
 from overpaint.models.model import Model
-from overpaint.models.sites import cross_attention_sites
-from overpaint.models.text import encode
-from overpaint.types import Change, Edit, Patch, Progress
+from overpaint.types import Change, Edit, Patch, Progress, Site
 
 TEMPLATES = (
     "{}",
@@ -54,6 +61,7 @@ class UCEConfig:
     ``edit_weight``, ``preserve_weight``  of the rows of either kind.
     ``onward``    also pair the positions after the last subject token, to the last padding; the
         paper takes the last subject token alone.
+    ``paths``     text paths to edit, ``"sequence"`` or ``"pooled"``; empty for all of the model.
     """
 
     STRENGTH: ClassVar = ("lam",)
@@ -65,6 +73,7 @@ class UCEConfig:
     edit_weight: float = 1.0
     preserve_weight: float = 1.0
     onward: bool = False
+    paths: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         """EditError for a setting out of its range."""
@@ -89,36 +98,56 @@ def uce(
     """
     config = config or UCEConfig()
     with torch.inference_mode(False), torch.no_grad():
-        pairs = check(model, edits, config)
-        wanted = _guided(edits, config)
-        kept = held(model, config.preserve, config.templates, onward=config.onward)
-        both = [*pairs, *kept]
-        states = encode(model, [*(p.source for p in both), *(p.target for p in both)])
-        keys, partners = rows(both, *states.split(len(both)))
-        moved = sum(len(p.here) for p in pairs)
-        weights = keys.new_full((len(keys),), config.preserve_weight, dtype=torch.float64)
-        weights[:moved] = config.edit_weight
-        sites = cross_attention_sites(model)
+        read = [
+            part
+            for path, pairs in check(model, edits, config).items()
+            for part in _read(model, path, pairs, config)
+        ]
 
         def make(lam: float) -> tuple[Change, ...]:
-            return deltas_at(model, sites, *solve(keys, partners, lam, weights))
+            return tuple(
+                change
+                for sites, keys, partners, weights, _ in read
+                for change in deltas_at(model, sites, *solve(keys, partners, lam, weights))
+            )
 
+        wanted, keys = _guided(edits, config), read[0][1]
         lam, chosen = settled(config.lam, model, wanted, keys, make, progress=progress)
         deltas = make(lam)
         if progress:
-            progress(len(sites), len(sites), "sites")
-        info = {"rows": len(keys), "preserved_rows": len(keys) - moved, "rank": deltas[0].rank}
+            progress(len(deltas), len(deltas), "sites")
+        preserved = len(keys) - read[0][4]
+        info = {"rows": len(keys), "preserved_rows": preserved, "rank": deltas[0].rank}
         mark = origin(model)
     asked, measured = settings(replace(config, lam=lam)), info | chosen
     return Patch(deltas, "uce", tuple(edits), config=asked, info=measured, **mark)
 
 
-def check(model: Model, edits: Sequence[Edit], config: UCEConfig) -> list[Pair]:
-    """Which positions pair; the errors of :func:`uce` that prompts and settings alone tell."""
+def check(model: Model, edits: Sequence[Edit], config: UCEConfig) -> dict[TextPath, list[Pair]]:
+    """Which rows pair; the errors of :func:`uce` that prompts and settings alone tell."""
     check_edits(model, edits, destination=False, pictures=False, erase=True)
     wanted = _guided(edits, config)
     _check_preserved(wanted, config)
-    return subject_pairs(model, wanted, config.templates, onward=config.onward, bare=True)
+    return {
+        path: subject_pairs(model, wanted, config.templates, path, padding=config.onward, bare=True)
+        for path in text_paths(model, config.paths)
+    }
+
+
+def _read(
+    model: Model, path: TextPath, pairs: Sequence[Pair], config: UCEConfig
+) -> list[tuple[tuple[Site, ...], Tensor, Tensor, Tensor, int]]:
+    """Of each group of sites: keys, targets ``[n, d]``, weights ``[n]``, number of edited rows."""
+    kept = held(model, config.preserve, config.templates, path, padding=config.onward)
+    moved = sum(len(pair.here) for pair in pairs)
+    found = []
+    for sites, (keys, partners) in zip(
+        path.groups, rows(model, path, [*pairs, *kept]), strict=True
+    ):
+        weights = keys.new_full((len(keys),), config.preserve_weight, dtype=torch.float64)
+        weights[:moved] = config.edit_weight
+        found.append((sites, keys, partners, weights, moved))
+    return found
 
 
 def _guided(edits: Sequence[Edit], config: UCEConfig) -> list[Edit]:

@@ -11,14 +11,13 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from overpaint.errors import EditError
+from overpaint.errors import EditError, ModelError
 from overpaint.methods.closed_form import deltas_at, solve
 from overpaint.methods.common import check_edits, plain, require, settings
 from overpaint.methods.subjects import held
 from overpaint.models.fingerprint import origin
 from overpaint.models.model import Model
-from overpaint.models.sites import cross_attention_sites
-from overpaint.models.text import encode
+from overpaint.models.text import read_rows
 from overpaint.models.weights import with_deltas
 from overpaint.types import Change, Edit, Patch, Progress
 
@@ -115,11 +114,19 @@ class _Rows:
     ) -> None:
         self.model, self.lam = model, config.lam
         with torch.inference_mode(False), torch.no_grad():
-            pairs = held(model, [*concepts, *attributes, *config.preserve], ("{}",), onward=False)
-            states = encode(model, [pair.source for pair in pairs]).double()
-            ends = torch.stack([x[pair.here[0]] for x, pair in zip(states, pairs, strict=True)])
+            path = model.family.path(model, "sequence")
+            if not path.shared or len(path.segments) != 1:
+                raise ModelError(
+                    f"UCE debiasing needs layers that all read the same tokens, as in Stable "
+                    f"Diffusion 1, 2 and XL; {model.name} is of family {model.family.name}."
+                )
+            prompts = [*concepts, *attributes, *config.preserve]
+            pairs = held(model, prompts, ("{}",), path, padding=False)
+            wanted = [(pair.source, pair.here) for pair in pairs]
+            (ends,) = read_rows(model, path, wanted)
+        self.sites = path.sites
         sizes = [len(concepts), len(attributes), len(config.preserve)]
-        self.concepts, self.attributes, self.preserved = ends.split(sizes)
+        self.concepts, self.attributes, self.preserved = ends.double().split(sizes)
 
     def deltas(self, scales: Tensor) -> tuple[Change, ...]:
         """The change for ``scales [n, p]``; none at all while they are all 0."""
@@ -129,7 +136,7 @@ class _Rows:
         with torch.inference_mode(False), torch.no_grad():
             keys = torch.cat([self.concepts, self.preserved])
             left, a = solve(keys, torch.cat([wanted, self.preserved]), self.lam)
-            return deltas_at(self.model, cross_attention_sites(self.model), left, a)
+            return deltas_at(self.model, self.sites, left, a)
 
 
 def _check(

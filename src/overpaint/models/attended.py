@@ -16,8 +16,7 @@ from torch import Tensor
 
 from overpaint.errors import ModelError
 from overpaint.models.model import Model
-from overpaint.models.sites import cross_attention_layers
-from overpaint.models.text import encode
+from overpaint.models.sites import submodule
 
 Reading = tuple[Tensor, ...]
 """For each layer ``[n, queries, d]``: its output for every prompt and query."""
@@ -38,12 +37,14 @@ def attended(
     now; ``q = W_q x`` with ``x ~ N(0, I)``, the same in every call. All layers by default, numbered
     in forward order. Prompts may be empty. ModelError for attention that is not a UNet's.
     """
-    names = cross_attention_layers(model)
-    modules = [_module(model, names[i]) for i in (layers or range(len(names)))]
+    path = model.family.path(model, "sequence")
+    owners = [layer[0].name.rpartition(".")[0] for layer in path.layers]
+    modules = [_module(model, owners[i]) for i in (layers or range(len(owners)))]
     asked = [_queries(module, queries) for module in modules]
     parts: list[list[Tensor]] = [[] for _ in modules]
     for start in range(0, len(prompts), batch):
-        states = encode(model, list(prompts[start : start + batch])).to(model.dtype)
+        (states,) = model.family.inputs(model, list(prompts[start : start + batch]), path)
+        states = states.to(model.dtype)
         for part, module, query in zip(parts, modules, asked, strict=True):
             part.append(_read(module, query, states).float())
     return tuple(torch.cat(part) for part in parts)
@@ -55,7 +56,7 @@ def squared(one: Reading, other: Reading) -> Tensor:
 
 
 def _module(model: Model, name: str) -> Any:
-    module = model.denoiser.get_submodule(name)
+    module: Any = submodule(model.denoiser, name)
     if not all(hasattr(module, part) for part in ("to_q", "to_k", "to_v", "to_out", "heads")):
         raise ModelError(
             f"expected cross-attention of a UNet at {name}, got {type(module).__name__}; give the "

@@ -27,13 +27,16 @@ PRECISIONS = {
 
 @dataclass(frozen=True)
 class Card:
-    """What is particular to one model; a field left out says nothing.
+    """Facts about a model that its weights do not tell.
 
-    ``name``        what it is called: the settings chosen for a model are found by it.
-    ``steps``, ``guidance``, ``batch_size``  how it is painted where nobody says otherwise; the
-        batch is counted in pictures.
-    ``dtype``       number format to load it in, whatever its files hold: a name in ``PRECISIONS``.
-    ``clip``        name of the embedded joint CLIP that its text encoder belongs to.
+    Attributes:
+        name: What the model is, whatever its folder is called, e.g. ``"toybox"``; the settings
+            chosen for a model are found by it.
+        steps: Denoising steps it is used with; None for the pipeline's own default.
+        guidance: Guidance scale it is used with; None for the pipeline's own default.
+        batch_size: Pictures to generate at once; None for the family's.
+        dtype: Number format to load it in, a name in ``PRECISIONS``; empty for that of its files.
+        clip: Name of the embedded joint CLIP that its text encoder belongs to; empty for none.
     """
 
     name: str = ""

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from overpaint.models.model import Model
 from overpaint.models.moments import Corpus
-from overpaint.models.tokens import max_length, tokenizer_of
+from overpaint.models.tokens import max_length
 
 CAPTIONS_FILE = "captions.txt"
 TEMPLATES_FILE = "templates.txt"
@@ -45,13 +45,12 @@ def default_corpus(model: Model) -> Corpus:
     lines = _lines_beside(model, CAPTIONS_FILE)
     if lines:
         return Corpus(f"{model.name}-captions", lines)
-    corpus = everyday()
-    if max_length(model) >= 77:
+    corpus, component = everyday(), model.text_encoders[0]
+    limit = max_length(model, component)
+    if limit >= 77:
         return corpus
-    lists = tokenizer_of(model)(list(corpus.captions), verbose=False).input_ids
-    kept = (
-        c for c, ids in zip(corpus.captions, lists, strict=True) if len(ids) <= max_length(model)
-    )
+    lists = model.tokenizer(component)(list(corpus.captions), verbose=False).input_ids
+    kept = (c for c, ids in zip(corpus.captions, lists, strict=True) if len(ids) <= limit)
     return Corpus(f"{corpus.name}-short", tuple(kept))
 
 

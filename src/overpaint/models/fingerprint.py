@@ -9,7 +9,7 @@ from typing import TypedDict
 import torch
 
 from overpaint.models.model import Model
-from overpaint.models.sites import cross_attention_layers
+from overpaint.models.sites import submodule
 from overpaint.models.weights import original
 
 _INNER = "text_model."
@@ -65,10 +65,12 @@ def _digests(model: Model, precisions: tuple[torch.dtype, ...]) -> list[str]:
 
 def _parameters(model: Model) -> Iterator[tuple[str, torch.Tensor]]:
     """The parameters that count, under names that do not depend on transformers' layout."""
-    for component in model.family.text_encoders:
+    for component in model.text_encoders:
         for name, tensor in model.component(component).named_parameters():
             yield f"{component}.{name.removeprefix(_INNER)}", tensor
-    for layer in cross_attention_layers(model):
-        module = model.denoiser.get_submodule(layer)
+    sites = [site for path in model.family.paths(model) for site in path.sites]
+    for layer in dict.fromkeys(site.name.rpartition(".")[0] for site in sites):
+        module = submodule(model.denoiser, layer)
+        assert module is not None
         for name, tensor in module.named_parameters():
             yield f"{model.family.denoiser}.{layer}.{name}", tensor

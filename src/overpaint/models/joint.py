@@ -17,14 +17,22 @@ from overpaint.errors import ModelError
 from overpaint.models.loaders import from_pretrained, silence
 from overpaint.models.model import Model
 from overpaint.models.preprocess import read_preprocess
-from overpaint.models.sites import text_transformer
+from overpaint.models.sites import is_clip, text_transformer
 
 
 def with_clip(model: Model, source: str | Path) -> Model:
-    """``model`` with the CLIPModel at ``source``, whose text tower becomes the pipeline's own.
+    """Put the joint CLIP at ``source`` beside a model, whose text tower becomes its own.
 
-    The tower belongs to the first of the model's text encoders that has its shapes, or those of
-    its first layers. ModelError when there is none, or nothing can be loaded.
+    Args:
+        model: The model; nothing in it is changed.
+        source: Folder or hub name of a ``transformers.CLIPModel``. It belongs to the first of the
+            model's text encoders whose tower has the shapes of its own, or of its first layers.
+
+    Returns:
+        ``model`` with ``clip``, and with ``preprocess`` as the files beside the CLIP say.
+
+    Raises:
+        ModelError: If nothing can be loaded, or no text encoder has the CLIP's shapes.
     """
     from transformers import CLIPModel
 
@@ -41,7 +49,7 @@ def with_clip(model: Model, source: str | Path) -> Model:
 
 def clip_component(model: Model) -> str:
     """The text encoder that the model's joint CLIP belongs to."""
-    for name in model.family.text_encoders:
+    for name in model.text_encoders:
         if joint_tower(model, name) is not None:
             return name
     raise ModelError(
@@ -62,18 +70,14 @@ def joint_tower(model: Model, component: str) -> Any:
 
 
 def _tower(model: Model, component: str) -> Any:
-    """The CLIP tower of a text encoder, None where it is of another kind or not there."""
-    if getattr(model.pipeline, component, None) is None:
-        return None
-    try:
-        return text_transformer(model.component(component))
-    except ModelError:
-        return None
+    """The CLIP tower of a text encoder, None where it is of another kind."""
+    encoder = model.component(component)
+    return text_transformer(encoder) if is_clip(encoder) else None
 
 
 def _component(model: Model, clip: Any, source: str | Path) -> str:
     wanted = _shapes(clip.text_model)
-    towers = {name: _tower(model, name) for name in model.family.text_encoders}
+    towers = {name: _tower(model, name) for name in model.text_encoders}
     for whole in (True, False):
         for name, tower in towers.items():
             shapes = {} if tower is None else _shapes(tower)

@@ -29,23 +29,29 @@ def load(
     config: str | Path | None = None,
     allow_pickle: bool = False,
 ) -> Model:
-    """Load ``source`` for editing.
+    """Load a model for editing.
 
-    ``source``  the name of an embedded model such as ``"toybox"``, a folder that holds a diffusers
-        pipeline, a checkpoint in a single ``.safetensors`` file, a hub name such as
-        ``"CompVis/stable-diffusion-v1-4"``, or a diffusers pipeline object. An object is used as
-        it is and not changed.
-    ``device``  where to put it; the CPU by default, and for an object where it is.
-    ``dtype``   number format of the weights; by default the one they are stored in.
-    ``clip``    folder or hub name of the joint CLIP that one of the pipeline's text encoders
-        belongs to (for SD1 ``"openai/clip-vit-large-patch14"``); an embedded model brings its own.
-        Its text tower is replaced by the pipeline's, so that an edit is seen by both.
-    ``variant`` of the weights to read, such as ``"fp16"``; found where a folder has but one.
-    ``config``  for a single file: folder of a pipeline with its configuration and tokenizers.
-    ``allow_pickle``  also read a single file that could hold code, which is not run.
+    What is loaded here is set to evaluation and frozen. A pipeline object is used as it is: it is
+    not cast, moved, frozen or switched to evaluation.
 
-    The networks of a model that is loaded here are set to evaluation and frozen.
-    Raises ModelError when the model cannot be found, read or edited, with what to do.
+    Args:
+        source: Name of an embedded model such as ``"toybox"``, a folder that holds a diffusers
+            pipeline, a checkpoint in a single ``.safetensors`` file, a hub name such as
+            ``"CompVis/stable-diffusion-v1-4"``, or a diffusers pipeline object.
+        device: Where to put it; the CPU by default, and for an object where it is.
+        dtype: Number format of the weights; by default the one that the denoiser is stored in.
+        clip: Folder or hub name of the joint CLIP that one of the text encoders belongs to (for SD1
+            ``"openai/clip-vit-large-patch14"``); an embedded model brings its own. Its text tower
+            is replaced by the pipeline's, so that an edit is seen by both.
+        variant: Variant of the weights, such as ``"fp16"``; found where a folder has but one.
+        config: For a single file: folder of a pipeline with its configuration and tokenizers.
+        allow_pickle: Also read a single file that could hold code. The code is not run.
+
+    Returns:
+        The model.
+
+    Raises:
+        ModelError: If the model cannot be found, read or edited; says what to do.
     """
     if isinstance(source, (str, Path)):
         name = str(source)

@@ -16,7 +16,7 @@ from overpaint.models.fingerprint import fingerprint
 from overpaint.models.hooks import replace_input
 from overpaint.models.model import Model
 from overpaint.models.sites import module_at, stored_name
-from overpaint.models.text import encode, hidden_states, tokenize
+from overpaint.models.text import hidden_states, prompt_tokens, read_rows, tokenize
 from overpaint.types import Progress, Site
 
 
@@ -94,11 +94,7 @@ class _Reached(Exception):
 def _keys(model: Model, site: Site, captions: tuple[str, ...], padding: bool) -> torch.Tensor:
     """Inputs of ``site`` at the tokens (or the padding) of ``captions``, ``[n, d_in]`` float64."""
     if site.component == model.family.denoiser:
-        mask = tokenize(model, captions).mask ^ padding
-        states = encode(model, captions)
-        if states.shape[-1] != site.d_in:
-            raise SiteError(f"{site.component}.{site.name} reads no text; choose to_k or to_v.")
-        return states[mask].double()
+        return _text_rows(model, site, captions, padding)
     tokens = tokenize(model, captions, site.component)
     tokens = tokens if padding else tokens.trimmed()
     seen: list[torch.Tensor] = []
@@ -113,6 +109,25 @@ def _keys(model: Model, site: Site, captions: tuple[str, ...], padding: bool) ->
         except _Reached:
             return seen[0][tokens.mask ^ padding].double()
     raise SiteError(f"{site.component}.{site.name} is not part of the forward pass of the text.")
+
+
+def _text_rows(model: Model, site: Site, captions: tuple[str, ...], padding: bool) -> torch.Tensor:
+    """What a layer of the denoiser reads of ``captions``, ``[n, d_in]`` float64."""
+    for path in model.family.paths(model):
+        for number, group in enumerate(path.groups):
+            if site not in group:
+                continue
+            wanted = []
+            for caption in captions:
+                rows: list[int] = []
+                for segment in path.segments:
+                    read = prompt_tokens(model, caption, segment.component)
+                    last = read.first + len(read.tokens)
+                    own = range(last, read.length) if padding else range(max(read.first, 0), last)
+                    rows += [segment.offset + row for row in own]
+                wanted.append((caption, rows if path.segments else [0]))
+            return read_rows(model, path, wanted)[number].double()
+    raise SiteError(f"{site.component}.{site.name} reads no text; choose to_k or to_v.")
 
 
 def _key(model: Model, site: Site, corpus: Corpus, padding: bool) -> str:

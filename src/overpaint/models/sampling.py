@@ -1,205 +1,202 @@
-"""From embeddings and noise to pictures: the loop that painting and localization share.
+"""From encoded prompts and seeds to pictures, through the pipeline's own call.
 
-It lies here and not in :mod:`overpaint.generate`, because localization paints too, and paints
-embeddings of its own making inside interventions; neither room may reach into the other.
+A picture depends only on the weights, its prompt, its seed and the settings, not on what else is in
+its batch: every prompt is encoded alone, noise comes from one CPU generator per picture, and every
+batch has the same full size (the last is filled up), because arithmetic on the same numbers may
+differ in the last bit when a batch has another shape.
 """
 
 from __future__ import annotations
 
+import operator
 from collections.abc import Callable, Sequence
-from contextlib import AbstractContextManager, nullcontext
-from dataclasses import dataclass, fields
+from contextlib import AbstractContextManager, ExitStack
 from typing import Any
 
 import torch
+from torch import Tensor
 
-from overpaint.errors import ModelError, PromptError
-from overpaint.models.conditioning import (
-    Conditioning,
-    check_paintable,
-    conditioning,
-    encode_alone,
-)
-from overpaint.models.latents import decode, latent_side, starting_noise
+from overpaint.errors import ConfigError, PromptError
+from overpaint.models.conditioning import Conditioning, join
+from overpaint.models.families.base import eager, quiet_copy
 from overpaint.models.model import Model
-from overpaint.types import Progress
+from overpaint.models.text import encode
+from overpaint.types import Progress, Sampling
 
-Around = Callable[[torch.Tensor], AbstractContextManager[Any]]
-"""Called with the states' numbers ``[b]`` of a batch; the batch is painted inside what it gives."""
+Around = Callable[[Tensor], AbstractContextManager[Any]]
+"""Called with the conditionings' numbers ``[b]`` of a batch, which is generated inside what it
+returns."""
 
 
-@dataclass(frozen=True, kw_only=True)
-class Sampling:
-    """How pictures are painted; None: as is usual in the model's family.
+def sampling_for(model: Model, sampling: Sampling | None = None) -> Sampling:
+    """``sampling`` completed by the model's card, and that by the pipeline's own defaults."""
+    card = model.card
+    own = Sampling(steps=card.steps, guidance=card.guidance, batch_size=card.batch_size)
+    return (sampling or Sampling()).over(own.over(model.family.defaults(model.pipeline)))
 
-    ``steps``       of the sampler.
-    ``guidance``    scale of classifier-free guidance; 1: none.
-    ``batch_size``  pictures at once.
-    ``size``        side of a picture in pixels.
+
+def checked_seeds(seeds: Sequence[int] | int) -> list[int]:
+    """``seeds`` as Python integers; numpy's and torch's integers are fine.
+
+    Raises:
+        ConfigError: If there is none, or one is no whole number from 0 to 2⁶³ - 1.
     """
+    given = [seeds] if not isinstance(seeds, Sequence | range | Tensor) and _whole(seeds) else seeds
+    try:
+        found = [seed if not _whole(seed) else operator.index(seed) for seed in given]  # type: ignore[union-attr]
+    except TypeError:
+        found = [given]
+    for seed in found:
+        if not isinstance(seed, int) or isinstance(seed, bool) or not 0 <= seed < 1 << 63:
+            raise ConfigError(f"expected seeds as whole numbers from 0 to 2^63 - 1, got {seed!r}")
+    if not found:
+        raise ConfigError("expected at least one seed, got none")
+    return found
 
-    steps: int | None = None
-    guidance: float | None = None
-    batch_size: int | None = None
-    size: int | None = None
 
-    @property
-    def settings(self) -> dict[str, Any]:
-        """These four, as keyword arguments of :func:`sample`."""
-        return {field.name: getattr(self, field.name) for field in fields(Sampling)}
+def _whole(value: Any) -> bool:
+    """Whether ``value`` is an integer of Python, numpy or torch."""
+    try:
+        operator.index(value)
+    except (TypeError, RuntimeError):
+        return False
+    return not isinstance(value, bool)
 
 
-def paint(
+def generate_prompts(
     model: Model,
     prompts: Sequence[str],
     seeds: Sequence[int],
-    how: Sampling | None = None,
+    sampling: Sampling | None = None,
     *,
     progress: Progress | None = None,
-) -> torch.Tensor:
+) -> Tensor:
     """Every prompt with every seed: uint8 ``[n_prompts, n_seeds, 3, H, W]`` on the CPU."""
-    settings = (how or Sampling()).settings
-    states, features = encode_alone(model, prompts)
-    return sample(model, states, seeds, pooled_conditioning=features, progress=progress, **settings)
+    how = sampling_for(model, sampling)
+    return sample(model, encode(model, prompts, how), seeds, how, progress=progress)
 
 
-@torch.no_grad()
 def sample(
     model: Model,
-    states: torch.Tensor,
+    conditionings: Sequence[Conditioning],
     seeds: Sequence[int],
+    sampling: Sampling | None = None,
     *,
-    unconditional: torch.Tensor | None = None,
-    pooled_conditioning: torch.Tensor | None = None,
-    steps: int | None = None,
-    guidance: float | None = None,
-    batch_size: int | None = None,
-    size: int | None = None,
     around: Around | None = None,
     progress: Progress | None = None,
-) -> torch.Tensor:
-    """Paint from embeddings ``states [n, L, d]``: uint8 ``[n, n_seeds, 3, H, W]`` on the CPU.
+) -> Tensor:
+    """Every conditioning with every seed.
 
-    ``unconditional [L, d]`` is what guidance leads away from (default: the empty prompt), or
-    ``[n, L, d]`` where each prompt has its own, as prompts encoded under different patches do.
-    ``L`` may be any length the two agree on: to give some layers another prompt, pass both prompts'
-    in one row and let each layer take its half (:func:`overpaint.models.hooks.replace_input`).
-    ``pooled_conditioning [n, p]`` is what SDXL needs besides. The denoiser sees batches of
-    ``2·batch_size`` rows, the unconditional ones first; with guidance 1 only the others. A batch
-    that is not full repeats its last row. Interventions that differ from row to row go into
-    ``around``, which is told who is in each batch. DPM-Solver++ of order 2 (Lu et al. 2022) with
-    the pipeline's noise schedule. ``progress`` counts denoising steps over all batches.
+    Args:
+        model: The model.
+        conditionings: ``n`` encoded prompts of one row each.
+        seeds: Seeds of the noise.
+        sampling: How to generate.
+        around: Interventions that differ from row to row: called with the numbers of the
+            conditionings in a batch, gives a context manager in which the batch is generated.
+        progress: Counts denoising steps over all batches.
+
+    Returns:
+        uint8 ``[n, n_seeds, 3, H, W]`` on the CPU.
     """
-    if not len(states) or not len(seeds):
-        raise PromptError(f"Expected prompts and seeds, got {len(states)} and {len(seeds)}.")
-    jobs = torch.cartesian_prod(torch.arange(len(states)), torch.arange(len(seeds)))
-    how = Sampling(steps=steps, guidance=guidance, batch_size=batch_size, size=size)
-    text = unconditional, pooled_conditioning
-    pictures = _paint(model, states, seeds, jobs, how, *text, around=around, progress=progress)
-    return pictures.unflatten(0, (len(states), len(seeds)))
+    chosen = checked_seeds(seeds)
+    if not len(conditionings):
+        raise PromptError("Expected at least one prompt, got none.")
+    rows = [(i, seed) for i in range(len(conditionings)) for seed in chosen]
+    found = _generate(model, conditionings, rows, sampling, around, progress)
+    return found.unflatten(0, (len(conditionings), len(chosen)))
+
+
+def sample_pairs(
+    model: Model,
+    conditionings: Sequence[Conditioning],
+    seeds: Sequence[int],
+    sampling: Sampling | None = None,
+) -> Tensor:
+    """One picture of each pair, ``conditionings[i]`` from ``seeds[i]``: uint8 ``[n, 3, H, W]``.
+
+    The same pictures as :func:`sample` gives.
+    """
+    chosen = checked_seeds(seeds)
+    if len(conditionings) != len(chosen):
+        raise PromptError(
+            f"Expected a seed for each prompt, got {len(chosen)} for {len(conditionings)}."
+        )
+    return _generate(model, conditionings, list(enumerate(chosen)), sampling)
 
 
 @torch.no_grad()
-def sample_pairs(
+def _generate(
     model: Model,
-    states: torch.Tensor,
-    seeds: Sequence[int],
-    how: Sampling | None = None,
-    *,
-    unconditional: torch.Tensor | None = None,
-    pooled_conditioning: torch.Tensor | None = None,
-) -> torch.Tensor:
-    """One picture of each row, ``states[i]`` from ``seeds[i]``: uint8 ``[n, 3, H, W]``.
-
-    The same pictures as :func:`sample` paints, in batches filled with any pairs of the two.
-    """
-    if not len(seeds) or len(states) != len(seeds):
-        raise PromptError(f"Expected a seed for each prompt, got {len(states)} and {len(seeds)}.")
-    jobs = torch.arange(len(seeds))[:, None].expand(-1, 2)
-    how = how or Sampling()
-    return _paint(model, states, seeds, jobs, how, unconditional, pooled_conditioning)
-
-
-def _paint(
-    model: Model,
-    states: torch.Tensor,
-    seeds: Sequence[int],
-    jobs: torch.Tensor,
-    how: Sampling,
-    empty: torch.Tensor | None = None,
-    features: torch.Tensor | None = None,
-    *,
+    conditionings: Sequence[Conditioning],
+    rows: Sequence[tuple[int, int]],
+    sampling: Sampling | None,
     around: Around | None = None,
     progress: Progress | None = None,
-) -> torch.Tensor:
-    """``[n, 3, H, W]`` for ``jobs [n, 2]``: which of ``states``, from which of ``seeds``."""
-    check_paintable(model)
-    family = model.family
-    steps = _positive("steps", how.steps, family.steps)
-    batch = _positive("batch_size", how.batch_size, family.batch_size)
-    guidance = family.guidance if how.guidance is None else how.guidance
-    text = conditioning(model, states, empty=empty, features=features, guided=guidance != 1)
-    noise = starting_noise(model, seeds, latent_side(model, how.size))
-    tick = _counter(progress, -(-len(jobs) // batch) * steps)
-    pictures = []
-    for rows in jobs.split(batch):
-        full = torch.cat([rows, rows[-1:].expand(batch - len(rows), 2)])
-        start = noise[full[:, 1].to(noise.device)]
-        with around(full[:, 0]) if around else nullcontext():
-            latents = _denoise(model, text, full[:, 0], start, steps, guidance, tick)
-        pictures.append(decode(model, latents)[: len(rows)])
-    return torch.cat(pictures)
+) -> Tensor:
+    """``[len(rows), 3, H, W]`` for pairs of a conditioning's number and a seed."""
+    model.family.check_generates(model)
+    how = sampling_for(model, sampling)
+    batches = _batches(conditionings, rows, how.batch_size or 1)
+    tick = _counter(progress, len(batches))
+    found: dict[int, Tensor] = {}
+    with ExitStack() as stack:
+        if around:
+            stack.enter_context(eager(model))
+        pipeline = _pipeline(model, how, tick)
+        for batch in batches:
+            numbers = [rows[place][0] for place in batch]
+            generators = [torch.Generator("cpu").manual_seed(rows[place][1]) for place in batch]
+            with ExitStack() as inner:
+                if around:
+                    inner.enter_context(around(torch.tensor(numbers)))
+                text = join([conditionings[number] for number in numbers])
+                images = model.family.generate(model, pipeline, text, generators, how)
+            pixels = (images.float() * 255).round().clamp(0, 255).to(torch.uint8).cpu()
+            for place, picture in zip(batch, pixels, strict=True):
+                found.setdefault(place, picture)
+    return torch.stack([found[place] for place in range(len(rows))])
 
 
-def _denoise(
-    model: Model,
-    text: Conditioning,
-    index: torch.Tensor,
-    latents: torch.Tensor,
-    steps: int,
-    guidance: float,
-    tick: Callable[[], None],
-) -> torch.Tensor:
-    """From noise to clean latents, both ``[b, c, h, w]``, for prompts ``index [b]``."""
-    scheduler = scheduler_of(model, steps)
-    given = text.batch(index, latents.shape[-1] * model.pipeline.vae_scale_factor)
-    latents = latents * scheduler.init_noise_sigma
-    for time in scheduler.timesteps:
-        doubled = latents if text.empty is None else torch.cat([latents, latents])
-        doubled = scheduler.scale_model_input(doubled, time)
-        output = model.denoiser(doubled, time, **given, return_dict=False)[0]
-        if text.empty is not None:
-            without, towards = output.chunk(2)
-            output = without + guidance * (towards - without)
-        latents = scheduler.step(output, time, latents, return_dict=False)[0]
-        tick()
-    return latents
+def _batches(
+    conditionings: Sequence[Conditioning], rows: Sequence[tuple[int, int]], size: int
+) -> list[list[int]]:
+    """Places of ``rows`` in batches of ``size``, each of one layout; the last row fills them up."""
+    groups: dict[object, list[int]] = {}
+    for place, (number, _) in enumerate(rows):
+        groups.setdefault(conditionings[number].layout, []).append(place)
+    batches = []
+    for places in groups.values():
+        for start in range(0, len(places), size):
+            part = places[start : start + size]
+            batches.append(part + part[-1:] * (size - len(part)))
+    return batches
 
 
-def scheduler_of(model: Model, steps: int) -> Any:
-    """DPM-Solver++ with the noise schedule the model was trained with, set to ``steps``."""
-    from diffusers import DPMSolverMultistepScheduler
+def _pipeline(model: Model, how: Sampling, tick: Callable[[int], None]) -> Any:
+    """A copy of the pipeline to generate with, with the scheduler that ``how`` asks for."""
+    pipeline = quiet_copy(model.pipeline, tick)
+    if how.scheduler:
+        import diffusers
 
-    scheduler: Any = DPMSolverMultistepScheduler.from_config(model.pipeline.scheduler.config)
-    scheduler.set_timesteps(steps)
-    return scheduler
+        cls: Any = getattr(diffusers, how.scheduler, None)
+        if cls is None or not hasattr(cls, "set_timesteps"):
+            raise ConfigError(
+                f"expected the class name of a diffusers scheduler, got {how.scheduler!r}; for "
+                "example DPMSolverMultistepScheduler"
+            )
+        pipeline.__dict__["scheduler"] = cls.from_config(pipeline.scheduler.config)
+    return pipeline
 
 
-def _positive(name: str, given: int | None, default: int) -> int:
-    value = default if given is None else given
-    if value < 1:
-        raise ModelError(f"{name} must be at least 1, got {value}.")
-    return value
-
-
-def _counter(progress: Progress | None, total: int) -> Callable[[], None]:
-    """A function that reports one more step of ``total`` each time it is called."""
+def _counter(progress: Progress | None, batches: int) -> Callable[[int], None]:
+    """A function that reports one more step each time it is called with a batch's steps."""
     done = 0
 
-    def tick() -> None:
+    def tick(steps: int) -> None:
         nonlocal done
         done += 1
         if progress:
-            progress(done, total, "painting")
+            progress(min(done, steps * batches), steps * batches, "generating")
 
     return tick

@@ -1,88 +1,126 @@
 """Where in a prompt its subject stands, and which tokens of two prompts mean the same.
 
 Both work on the characters of the prompt, through the offsets that the tokenizer reports, so they
-do not depend on how BPE cuts a word.
+do not depend on how a tokenizer cuts a word. Positions are rows of what the text encoder gives.
 """
 
 from __future__ import annotations
 
 import unicodedata
-from typing import Any
 
 from overpaint.errors import PromptError
 from overpaint.models.model import Model
-from overpaint.models.tokens import encoding, max_length
+from overpaint.models.tokens import (
+    PromptTokens,
+    as_read,
+    max_length,
+    prompt_tokens,
+    token_count,
+)
 
 _APOSTROPHES = dict.fromkeys(map(ord, "\u2018\u2019\u02bc\u2032\uff07`\u00b4"), "'")
-_ARTICLES: dict[str, str] = {"an</w>": "a</w>", "\u2581an": "\u2581a"}
 
 
 def subject_span(model: Model, prompt: str, subject: str, component: str = "text_encoder") -> range:
-    """Token positions of ``subject`` in ``prompt``; the start token is position 0.
+    """Rows of ``subject`` in ``prompt``; CLIP's start token is row 0.
 
     Case, runs of white space, and the kind of apostrophe or Unicode composition make no
     difference; a subject matches whole words only ("rose" is not in "roses", but "canada" is in
     "canada's"). Of several occurrences the last one counts: it has read all the others.
-    PromptError when there is none.
+
+    Raises:
+        PromptError: If the subject is not in the prompt, or is cut off because the prompt is longer
+            than the text encoder reads.
     """
-    first, last = _find(prompt, subject)
-    offsets = encoding(model, prompt, component).offsets
-    inside = [i for i, (a, b) in enumerate(offsets) if a < b and a < last and b > first]
-    if not inside:
-        raise PromptError(f"The tokenizer drops the subject {subject!r} of {prompt!r}.")
-    return range(inside[0], inside[-1] + 1)
+    read = prompt_tokens(model, prompt, component)
+    found = _find(read.prompt, as_read(model, subject, component))
+    if found is None:
+        raise PromptError(
+            f"The subject {subject!r} is not in the prompt {prompt!r}; they must agree."
+        )
+    first, last = found
+    inside = [i for i, (a, b) in enumerate(read.offsets) if a < b and a < last and b > first]
+    whole = max((b for _, b in read.offsets), default=0)
+    if inside and whole >= last:
+        return range(read.first + inside[0], read.first + inside[-1] + 1)
+    if whole < last:
+        count, limit = token_count(model, prompt, component), max_length(model, component)
+        raise PromptError(
+            f"The prompt has {count} tokens and {component} reads {limit}, so that the subject "
+            f"{subject!r} is cut off; shorten the prompt: {prompt!r}"
+        )
+    raise PromptError(f"The tokenizer drops the subject {subject!r} of {prompt!r}.")
 
 
 def last_subject_token(
     model: Model, prompt: str, subject: str, component: str = "text_encoder"
 ) -> int:
-    """Position of the last token of ``subject`` in ``prompt``, see :func:`subject_span`."""
+    """Row of the last token of ``subject`` in ``prompt``, see :func:`subject_span`."""
     return subject_span(model, prompt, subject, component)[-1]
 
 
 def align(
     model: Model, source: str, destination: str, component: str = "text_encoder"
-) -> list[int]:
-    """For each of the ``L`` source positions, the destination position that means the same.
+) -> tuple[list[int], list[int]]:
+    """Rows of the source, and for each the row of the destination that means the same.
 
-    TIME, section 3 (methods.md): each source word takes the next equal word of the destination,
-    "a" and "an" count as equal, words that only the destination has are skipped; end and padding
-    pair in order, and the last position repeats. PromptError names the word that finds no partner.
+    TIME, section 3: each source word takes the next equal word of the destination, "a" and "an"
+    count as equal, words that only the destination has are skipped; end and padding pair in order,
+    and the last row repeats.
+
+    Raises:
+        PromptError: If a word of the source has no partner; the message names it.
     """
-    length = max_length(model, component)
-    ours, theirs = (encoding(model, prompt, component) for prompt in (source, destination))
+    ours, theirs = (prompt_tokens(model, prompt, component) for prompt in (source, destination))
+    # What comes before the prompt (CLIP's start token, a chat template) is the same in both.
+    start = min(
+        next((i for i, w in enumerate(t.words) if w is not None), 0) for t in (ours, theirs)
+    )
+    pairs = {ours.first + i: theirs.first + i for i in range(start)}
     target = iter(_words(theirs))
-    pairs = [0] * length
     for words, positions in _words(ours):
         match = next((there for other, there in target if other == words), None)
         if match is None:
-            word = source[ours.offsets[positions[0]][0] : ours.offsets[positions[-1]][1]]
+            word = ours.prompt[ours.offsets[positions[0]][0] : ours.offsets[positions[-1]][1]]
             raise PromptError(
-                f"Cannot align {source!r} with {destination!r}: {word!r} has no partner. The "
-                "destination must contain the words of the source in their order."
+                f"Cannot align {source!r} with {destination!r}: {word.strip()!r} has no partner. "
+                "The destination must contain the words of the source in their order."
             )
-        for here, there in zip(positions, match, strict=True):
-            pairs[here] = there
-    shift = len(theirs.ids) - len(ours.ids)
-    for here in range(len(ours.ids) - 1, length):
-        pairs[here] = min(here + shift, length - 1)
-    return pairs
+        pairs |= {
+            ours.first + here: theirs.first + there
+            for here, there in zip(positions, match, strict=True)
+        }
+    here, there = end_rows(ours, theirs)
+    pairs |= zip(here, there, strict=True)
+    kept = [(row, partner) for row, partner in sorted(pairs.items()) if min(row, partner) >= 0]
+    return [row for row, _ in kept], [partner for _, partner in kept]
 
 
-def _words(tokens: Any) -> list[tuple[list[str], list[int]]]:
-    """Each word as its tokens and their positions; start and end tokens are left out."""
+def end_rows(ours: PromptTokens, theirs: PromptTokens) -> tuple[list[int], list[int]]:
+    """The end and padding rows of one prompt and their partners in the other."""
+    here = list(range(ours.end_row, ours.length))
+    return here, [min(theirs.end_row + i, theirs.length - 1) for i in range(len(here))]
+
+
+def _words(read: PromptTokens) -> list[tuple[list[str], list[int]]]:
+    """Each word of the prompt as its tokens and their positions."""
     words: dict[int, tuple[list[str], list[int]]] = {}
-    for position, word in enumerate(tokens.word_ids):
+    for position, word in enumerate(read.words):
         if word is None:
             continue
-        token: str = tokens.tokens[position]
         pieces, positions = words.setdefault(word, ([], []))
-        pieces.append(_ARTICLES.get(token, token))
+        pieces.append(_plain(read.tokens[position]))
         positions.append(position)
     return list(words.values())
 
 
-def _find(prompt: str, subject: str) -> tuple[int, int]:
+def _plain(token: str) -> str:
+    """A token without the marks for a leading space; "an" is "a"."""
+    bare = token.lstrip("\u2581\u0120 ")
+    return {"an</w>": "a</w>", "an": "a"}.get(bare, bare)
+
+
+def _find(prompt: str, subject: str) -> tuple[int, int] | None:
     """Character range ``[first, last)`` of the last occurrence of ``subject`` in ``prompt``."""
     text, places = _fold(prompt)
     wanted, _ = _fold(subject.strip())
@@ -94,7 +132,7 @@ def _find(prompt: str, subject: str) -> tuple[int, int]:
         if not _inside_word(text, start) and not _inside_word(text, end):
             return places[start], places[end - 1] + 1
         start = text.rfind(wanted, 0, end - 1)
-    raise PromptError(f"The subject {subject!r} is not in the prompt {prompt!r}; they must agree.")
+    return None
 
 
 def _inside_word(text: str, cut: int) -> bool:

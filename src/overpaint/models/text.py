@@ -1,74 +1,157 @@
 """Prompts as tensors, and the door to everything about text: tokens, spans, alignment.
 
-One implementation for every method. Nothing here switches gradients off: the weights of a loaded
-model are frozen, so a graph is built only where a caller puts a tensor that asks for one.
+One implementation for every method. What the denoiser reads comes through the pipeline's own
+``encode_prompt`` (:func:`encode`, :func:`read_rows`); what happens inside a CLIP tower, for methods
+that edit one, through the tower itself (:func:`hidden_states`, :func:`pooled`).
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 
-from overpaint.errors import ModelError
+from overpaint.models.conditioning import Conditioning
+from overpaint.models.families.base import TextPath
+from overpaint.models.joint import joint_tower
 from overpaint.models.model import Model
 from overpaint.models.sites import text_transformer
-from overpaint.models.spans import align, last_subject_token, subject_span
-from overpaint.models.tokens import Tokens, max_length, tokenize
+from overpaint.models.spans import align, end_rows, last_subject_token, subject_span
+from overpaint.models.tokens import (
+    Tokens,
+    max_length,
+    prompt_tokens,
+    refuse_empty,
+    token_count,
+    tokenize,
+)
+from overpaint.types import Sampling
 
 __all__ = [
     "Tokens",
     "align",
     "encode",
+    "end_rows",
     "hidden_states",
     "last_subject_token",
     "max_length",
     "pooled",
+    "prompt_tokens",
+    "read_rows",
     "subject_span",
     "text_projection",
     "text_transformer",
+    "token_count",
     "tokenize",
+    "whole_tower",
 ]
 
+TOGETHER = 16
+"""Prompts encoded in one batch: large enough to be fast, small enough that memory stays flat."""
 
-def encode(model: Model, prompts: Sequence[str], *, allow_empty: bool = True) -> torch.Tensor:
-    """What the cross-attention layers read: ``[n, L, d]``, as the pipeline itself computes it.
 
-    SD1 and SD2: the last hidden state after the final layer norm. SDXL: the last but one hidden
-    states of both encoders side by side. ModelError for other families.
+@torch.no_grad()
+def encode(
+    model: Model, prompts: Sequence[str], sampling: Sampling | None = None
+) -> list[Conditioning]:
+    """What the pipeline reads of each prompt, with the negative branch if ``sampling`` needs it.
+
+    Every prompt is encoded on its own and only once: the last bit of a matrix product may depend on
+    how many rows it has; alone, a prompt's embedding does not depend on its company.
+
+    Args:
+        model: The model.
+        prompts: ``n`` prompts.
+        sampling: How pictures are generated; None for the positive branch alone.
+
+    Returns:
+        ``n`` conditionings of one row.
+
+    Raises:
+        PromptError: If a prompt is empty.
     """
-    name = model.family.name
-    if name in ("SD1", "SD2"):
-        component = model.family.text_encoders[0]
-        tokens = tokenize(model, prompts, component, allow_empty=allow_empty)
-        return hidden_states(model, tokens, component)
-    if name == "SDXL":
-        states = []
-        for component in model.family.text_encoders:
-            tokens = tokenize(model, prompts, component, allow_empty=allow_empty)
-            output = model.component(component)(tokens.ids, output_hidden_states=True)
-            states.append(output.hidden_states[-2])
-        return torch.cat(states, dim=-1)
-    raise ModelError(f"Encoding prompts for {name} is not written yet; use SD1, SD2 or SDXL.")
+    refuse_empty(prompts)
+    guided = sampling is not None and model.family.guided(model, sampling)
+    how = sampling or Sampling()
+    known: dict[str, Conditioning] = {}
+    negative: dict[str, Tensor] = {}  # is the same for all prompts, so it is encoded with the first
+    for prompt in dict.fromkeys(prompts):
+        found = model.family.encode(
+            model,
+            [prompt],
+            negative=how.negative_prompt,
+            guided=guided and not negative,
+            clip_skip=how.clip_skip,
+        )
+        negative = negative or found.negative
+        known[prompt] = found.replace(**negative)
+    return [known[prompt] for prompt in prompts]
 
 
-def hidden_states(model: Model, tokens: Tokens, component: str = "text_encoder") -> torch.Tensor:
-    """Last hidden states of a CLIP text encoder after the final layer norm, ``[n, L, d]``."""
+@torch.no_grad()
+def read_rows(
+    model: Model, path: TextPath, wanted: Iterable[tuple[str, Sequence[int]]]
+) -> tuple[Tensor, ...]:
+    """Rows of what the sites of ``path`` read for some prompts.
+
+    Each distinct prompt is encoded once, in batches of bounded size, and only the rows that are
+    asked for are kept.
+
+    Args:
+        model: The model.
+        path: One of ``model.family.paths(model)``.
+        wanted: Prompts, and which of their rows.
+
+    Returns:
+        For each group of sites of the path ``[m, d]``: the rows of all prompts one after another.
+    """
+    asked = list(wanted)
+    unique = list(dict.fromkeys(prompt for prompt, _ in asked))
+    needed: dict[str, list[int]] = {prompt: [] for prompt in unique}
+    for prompt, rows in asked:
+        needed[prompt] = sorted({*needed[prompt], *rows})
+    place = {prompt: {row: i for i, row in enumerate(rows)} for prompt, rows in needed.items()}
+    batch = TOGETHER if model.family.fixed_length else 1
+    kept: dict[str, tuple[Tensor, ...]] = {}
+    for start in range(0, len(unique), batch):
+        part = unique[start : start + batch]
+        groups = model.family.inputs(model, part, path)
+        for number, prompt in enumerate(part):
+            kept[prompt] = tuple(states[number, needed[prompt]] for states in groups)
+    found: list[list[Tensor]] = [[] for _ in path.groups]
+    for prompt, rows in asked:
+        chosen = [place[prompt][row] for row in rows]
+        for out, states in zip(found, kept[prompt], strict=True):
+            out.append(states[chosen])
+    return tuple(torch.cat(parts) for parts in found)
+
+
+def hidden_states(
+    model: Model, tokens: Tokens, component: str = "text_encoder", *, whole: bool = False
+) -> Tensor:
+    """Last hidden states of a CLIP text encoder after the final layer norm, ``[n, L, d]``.
+
+    ``whole``: of all layers that its joint CLIP has, where the pipeline leaves some out.
+    """
     encoder = model.component(component)
     uses_mask = getattr(getattr(encoder, "config", None), "use_attention_mask", False)
     mask = tokens.mask.long() if uses_mask else None
-    return text_transformer(encoder)(tokens.ids, attention_mask=mask).last_hidden_state
+    tower = whole_tower(model, component) if whole else text_transformer(encoder)
+    return tower(tokens.ids, attention_mask=mask).last_hidden_state
+
+
+def whole_tower(model: Model, component: str = "text_encoder") -> nn.Module:
+    """The CLIP tower of a text encoder, with the layers that only its joint CLIP has."""
+    joint = joint_tower(model, component)
+    return text_transformer(model.component(component)) if joint is None else joint
 
 
 def text_projection(model: Model, component: str = "text_encoder") -> nn.Module | None:
     """The map from the end token to the space shared with pictures, or None when unknown."""
-    encoder = model.component(component)
-    own = getattr(encoder, "text_projection", None)
-    if own is not None or model.clip is None:
-        return own
-    same = model.clip.text_model is text_transformer(encoder)
-    return model.clip.text_projection if same else None
+    own = getattr(model.component(component), "text_projection", None)
+    joint = own is None and joint_tower(model, component) is not None
+    return model.clip.text_projection if joint else own
 
 
 def pooled(
@@ -77,14 +160,14 @@ def pooled(
     component: str | None = None,
     *,
     allow_empty: bool = False,
-) -> torch.Tensor:
+) -> Tensor:
     """One feature per prompt, ``[n, d]``: the end token, projected where a projection is known.
 
-    ``component`` defaults to the last CLIP of the family (in SDXL the one with a projection).
+    ``component`` defaults to the last CLIP of the model (in SDXL the one with a projection).
     """
-    component = component or model.family.text_encoders[-1]
+    component = component or model.family.clip_encoders(model)[-1]
     tokens = tokenize(model, prompts, component, allow_empty=allow_empty)
-    states = hidden_states(model, tokens.trimmed(), component)
+    states = hidden_states(model, tokens.trimmed(), component, whole=True)
     ends = states[torch.arange(len(states), device=states.device), tokens.end]
     projection = text_projection(model, component)
     return ends if projection is None else projection(ends)

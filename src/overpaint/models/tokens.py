@@ -1,7 +1,4 @@
-"""Prompts as tokens, exactly as the pipeline's own tokenizer makes them.
-
-A CLIP prompt becomes: start, its tokens, end, padding, up to the model's length ``L``.
-"""
+"""Prompts as tokens, exactly as the pipeline's own tokenizers make them."""
 
 from __future__ import annotations
 
@@ -17,10 +14,12 @@ from overpaint.models.model import Model
 
 @dataclass(frozen=True)
 class Tokens:
-    """Tokenized prompts.
+    """Prompts tokenized for a CLIP text tower.
 
-    ``ids [n, L]`` int64, padded to the model's length; ``mask [n, L]`` bool, true from the start
-    token to the end token; ``end [n]`` int64, the position of each prompt's end token.
+    Attributes:
+        ids: ``[n, L]`` int64, padded to the model's length.
+        mask: ``[n, L]`` bool, true from the start token to the end token.
+        end: ``[n]`` int64, the position of each prompt's end token.
     """
 
     ids: torch.Tensor
@@ -36,16 +35,61 @@ class Tokens:
         return Tokens(self.ids[:, :width], self.mask[:, :width], self.end)
 
 
-def tokenizer_of(model: Model, component: str = "text_encoder") -> Any:
-    """The tokenizer that feeds ``component``."""
-    return getattr(model.pipeline, component.replace("text_encoder", "tokenizer"))
+@dataclass(frozen=True)
+class PromptTokens:
+    """One prompt as the tokens of a text encoder, and the rows they become.
+
+    Token ``i`` is row ``first + i`` of what the encoder gives. Tokens that are not in the prompt
+    (start, end, those of a chat template) have an empty range and no word.
+
+    Attributes:
+        tokens: The tokens as text.
+        offsets: For each token the range of characters of :attr:`prompt` that it stands for.
+        words: For each token the number of its word; None outside the prompt.
+        end: The token that follows the prompt: the end token, or the first of the template's rest.
+        first: Row of token 0; negative where the pipeline drops the template's beginning.
+        length: Rows that the denoiser reads, its padding included where that is not masked.
+        prompt: The prompt as the tokenizer sees it.
+    """
+
+    tokens: tuple[str, ...]
+    offsets: tuple[tuple[int, int], ...]
+    words: tuple[int | None, ...]
+    end: int
+    first: int
+    length: int
+    prompt: str
+
+    @property
+    def end_row(self) -> int:
+        """Row of the end token: where the rows after the prompt begin."""
+        return min(self.first + self.end, self.length - 1)
 
 
 def max_length(model: Model, component: str = "text_encoder") -> int:
     """``L``: how many tokens the text encoder reads, start and end included."""
-    config = getattr(model.component(component), "config", None)
-    positions = getattr(config, "max_position_embeddings", None) or 1 << 30
-    return min(tokenizer_of(model, component).model_max_length, positions)
+    return model.family.max_length(model, component)
+
+
+def as_read(model: Model, prompt: str, component: str = "text_encoder") -> str:
+    """``prompt`` as the tokenizer is given it: a textual inversion as all of its vectors."""
+    convert = getattr(model.pipeline, "maybe_convert_prompt", None)
+    return convert(prompt, model.tokenizer(component)) if convert else prompt
+
+
+def refuse_empty(prompts: Sequence[str]) -> None:
+    """Raise PromptError if a prompt is empty or no text."""
+    for prompt in prompts:
+        if not isinstance(prompt, str):
+            raise PromptError(f"Expected prompts as text, got {prompt!r}.")
+        if not prompt.strip():
+            raise PromptError("The prompt is empty; say what to generate, e.g. 'a rose'.")
+
+
+def token_count(model: Model, prompt: str, component: str = "text_encoder") -> int:
+    """How many tokens ``prompt`` has before it is cut to the model's length."""
+    text = model.family.template(model, as_read(model, prompt, component), component).text
+    return len(model.tokenizer(component)(text, verbose=False).input_ids)
 
 
 def tokenize(
@@ -55,22 +99,18 @@ def tokenize(
     *,
     allow_empty: bool = False,
 ) -> Tokens:
-    """Tokenize ``prompts`` (n of them) for ``component``.
+    """Tokenize ``prompts`` (``n`` of them) for the CLIP text encoder ``component``.
 
-    PromptError when a prompt is empty (unless ``allow_empty``, for the unconditional branch of
-    guidance) or longer than the model reads; the message names the length and the limit.
+    Prompts that are too long are cut, as the pipeline does.
+
+    Raises:
+        PromptError: If a prompt is empty, unless ``allow_empty``.
     """
-    tokenizer, limit = tokenizer_of(model, component), max_length(model, component)
-    for prompt in prompts:
-        if not prompt.strip() and not allow_empty:
-            raise PromptError("The prompt is empty; say what to paint, e.g. 'a rose'.")
-    lists = tokenizer(list(prompts), verbose=False).input_ids
-    for prompt, ids in zip(prompts, lists, strict=True):
-        if len(ids) > limit:
-            raise PromptError(
-                f"The prompt has {len(ids)} tokens, {limit} are the limit "
-                f"(start and end included); shorten it: {prompt!r}"
-            )
+    if not allow_empty:
+        refuse_empty(prompts)
+    tokenizer, limit = model.tokenizer(component), max_length(model, component)
+    texts = [as_read(model, prompt, component) for prompt in prompts]
+    lists = tokenizer(texts, truncation=True, max_length=limit, verbose=False).input_ids
     # `mask` counts tokens, since the padding token of CLIP is also its end token.
     lengths = torch.tensor([len(ids) for ids in lists])
     padded = torch.full((len(lists), limit), int(tokenizer.pad_token_id))
@@ -81,21 +121,52 @@ def tokenize(
     return Tokens(padded.to(device), mask.to(device), (lengths - 1).to(device))
 
 
-def encoding(model: Model, prompt: str, component: str = "text_encoder") -> Any:
-    """One unpadded prompt as a ``tokenizers.Encoding``: ``ids``, ``tokens``, ``offsets``, ...
+def prompt_tokens(model: Model, prompt: str, component: str = "text_encoder") -> PromptTokens:
+    """``prompt`` as the tokens of ``component``, cut as the pipeline cuts it.
 
-    ``offsets[i]`` is the range of characters of ``prompt`` that token i stands for, ``word_ids[i]``
-    the number of its word, None for the start and end tokens. PromptError as in :func:`tokenize`.
+    Raises:
+        PromptError: If the prompt is empty, or the tokenizer cannot say where its words stand.
     """
-    tokenize(model, [prompt], component)
-    tokenizer = tokenizer_of(model, component)
+    refuse_empty([prompt])
+    family = model.family
+    template = family.template(model, as_read(model, prompt, component), component)
+    limit = max_length(model, component)
+    dropped = family.dropped(model, component)
+    found = _encoding(model.tokenizer(component), template.text, limit + dropped)
+    begin, stop = len(template.before), len(template.before) + len(template.prompt)
+    offsets, words = [], []
+    for (a, b), word in zip(found.offsets, found.word_ids, strict=True):
+        # A token may take the space before the prompt along.
+        inside = a < b and b > begin and a < stop and word is not None
+        offsets.append((max(a, begin) - begin, min(b, stop) - begin) if inside else (0, 0))
+        words.append(word if inside else None)
+    last = max((i for i, word in enumerate(words) if word is not None), default=-1)
+    count = len(found.ids)
+    left = family.fixed_length and model.tokenizer(component).padding_side == "left"
+    first = (limit - count if left else 0) - dropped
+    return PromptTokens(
+        tuple(found.tokens),
+        tuple(offsets),
+        tuple(words),
+        end=min(last + 1, count - 1),
+        first=first,
+        length=limit if family.reads_padding else first + count,
+        prompt=template.prompt,
+    )
+
+
+def _encoding(tokenizer: Any, text: str, limit: int) -> Any:
+    """``text`` as a ``tokenizers.Encoding`` of at most ``limit`` tokens."""
+    options = {"truncation": True, "max_length": limit, "verbose": False}
+    ids = tokenizer(text, **options)
     if tokenizer.is_fast:
-        return tokenizer(prompt, verbose=False).encodings[0]
+        return ids.encodings[0]
     from transformers.convert_slow_tokenizer import convert_slow_tokenizer
 
-    found = convert_slow_tokenizer(tokenizer).encode(prompt)
-    if found.ids != tokenizer(prompt, verbose=False).input_ids:
+    found = convert_slow_tokenizer(tokenizer).encode(text)
+    if len(found.ids) <= limit and found.ids != ids.input_ids:
         raise PromptError(
-            f"The tokenizer cannot say where the words of {prompt!r} stand; use plain characters."
+            f"The tokenizer cannot say where the words of {text!r} stand; use plain characters."
         )
+    found.truncate(limit)
     return found

@@ -12,14 +12,15 @@ _DROPOUT = (nn.Dropout, nn.Dropout1d, nn.Dropout2d, nn.Dropout3d, nn.AlphaDropou
 
 
 def refuse_unusable(model: Model) -> None:
-    """ModelError, with the remedy, when ``model`` cannot be read, painted with or edited.
+    """Refuse a model that can be neither encoded, generated with nor edited.
 
-    That is: no denoiser, no text encoder, an encoder without its tokenizer, weights that are not
-    in memory, networks that are still being trained and drop numbers at random.
+    Raises:
+        ModelError: If it has no denoiser or no text encoder, an encoder without its tokenizer,
+            weights that are not in memory, or networks in training that drop numbers at random.
     """
     _check_denoiser(model)
     _check_text(model)
-    read = (*model.family.text_encoders, model.family.denoiser)
+    read = (*model.text_encoders, model.family.denoiser)
     for name, network in networks(model.pipeline).items():
         if name in read:
             _check_memory(model, name, network)
@@ -37,13 +38,13 @@ def _check_denoiser(model: Model) -> None:
 
 def _check_text(model: Model) -> None:
     """A text encoder that is not there is not edited; one of them has to be."""
-    there = [c for c in model.family.text_encoders if getattr(model.pipeline, c, None) is not None]
-    if not there:
+    if not model.text_encoders:
+        wanted = " or ".join(model.family.encoders)
         raise ModelError(
-            f"{model.name} comes without its {model.family.text_encoders[0]}, but an edit starts "
-            f"from text; load the pipeline with its {model.family.text_encoders[0]}."
+            f"{model.name} comes without its {wanted}, but an edit starts from text; load the "
+            f"pipeline with its {wanted}."
         )
-    for component in there:
+    for component in model.text_encoders:
         part = component.replace("text_encoder", "tokenizer")
         if getattr(model.pipeline, part, None) is None:
             raise ModelError(

@@ -28,7 +28,7 @@ from torch.nn.functional import pad
 
 from overpaint import __version__
 from overpaint.errors import PatchError
-from overpaint.models.families import SD1, SD2, SDXL, Family, family_called
+from overpaint.models.families import Family, family_called
 from overpaint.models.model import Model
 from overpaint.patching.atomic import write_whole
 from overpaint.patching.bind import bound
@@ -47,8 +47,8 @@ _TWO_ENCODERS = {
     "unet": ("lora_unet", _UNET),
 }
 # Family name -> component -> prefix of its keys, and the sites that every reader knows.
-_NAMING = {SD1.name: _ONE_ENCODER, SD2.name: _ONE_ENCODER, SDXL.name: _TWO_ENCODERS}
-_BASE = {SD1.name: "sd_v1", SD2.name: "sd_v2", SDXL.name: "sdxl_base_v1-0"}  # as kohya writes it
+_NAMING = {"SD1": _ONE_ENCODER, "SD2": _ONE_ENCODER, "SDXL": _TWO_ENCODERS}
+_BASE = {"SD1": "sd_v1", "SD2": "sd_v2", "SDXL": "sdxl_base_v1-0"}  # as kohya writes it
 
 
 def export_lora(
@@ -105,7 +105,7 @@ def family_of_patch(patch: Patch) -> Family:
     wide = any(
         site.name.endswith(("attn2.to_k", "attn2.to_v")) and site.d_in == 2048 for site in sites
     )
-    return SDXL if two or wide else SD1
+    return family_called("SDXL" if two or wide else "SD1")
 
 
 def kohya_name(site: Site, family: Family) -> str:
@@ -137,7 +137,7 @@ def _metadata(patch: Patch, family: Family, ranks: Mapping[str, int]) -> dict[st
         "ss_network_dim": rank,
         "ss_network_alpha": rank,
         "ss_base_model_version": _BASE[family.name],
-        "ss_v2": str(family.name == SD2.name),
+        "ss_v2": str(family.name == "SD2"),
         "overpaint_version": __version__,
         "overpaint_method": patch.method,
     }

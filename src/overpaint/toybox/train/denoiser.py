@@ -9,9 +9,9 @@ import numpy as np
 import torch
 from rich.progress import track
 
-from overpaint.models.families import TOYBOX
+from overpaint.models.card import Card
 from overpaint.models.load import load
-from overpaint.models.sampling import sample
+from overpaint.models.sampling import sample, sampling_for
 from overpaint.models.text import encode
 from overpaint.toybox.train.contrastive import Captions
 from overpaint.toybox.train.data import LENGTH
@@ -113,6 +113,9 @@ SHEET = (
 
 def sample_sheet(run: Run, unet: Any, name: str) -> None:
     """One row of eight pictures for each of a dozen prompts."""
-    model = replace(load(assemble(run, unet), device=run.device), family=TOYBOX)
-    pictures = sample(model, encode(model, SHEET), range(8))
+    model = replace(
+        load(assemble(run, unet), device=run.device),
+        card=Card(steps=20, guidance=4.0, batch_size=16),
+    )
+    pictures = sample(model, encode(model, SHEET, sampling_for(model)), range(8))
     run.sheet(name, list(pictures.float().div(127.5).sub(1)))

@@ -1,0 +1,458 @@
+"""What a family of models is: how it encodes prompts, where it reads them, how it generates.
+
+A new family is one file beside this one: a subclass of :class:`Family`, registered in
+``families/__init__.py``. The base class works through the pipeline's own ``encode_prompt`` and
+``__call__``, so that tokenizers, templates, masks, schedulers, VAE scaling and guidance are what
+the pipeline itself would use.
+"""
+
+from __future__ import annotations
+
+import copy
+import inspect
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any, ClassVar
+
+import torch
+from torch import Tensor, nn
+
+from overpaint.errors import ModelError
+from overpaint.models.conditioning import NEGATIVE, Conditioning
+from overpaint.types import Sampling, Site
+
+if TYPE_CHECKING:
+    from overpaint.models.model import Model
+
+
+@dataclass(frozen=True)
+class Segment:
+    """A run of rows of a text path: the tokens of one text encoder.
+
+    Attributes:
+        component: The text encoder, e.g. ``"text_encoder_2"``.
+        offset: Row of the encoder's first token in what the denoiser reads.
+    """
+
+    component: str
+    offset: int = 0
+
+
+@dataclass(frozen=True)
+class TextPath:
+    """One way by which text reaches the denoiser, and the linear sites that read it.
+
+    Attributes:
+        name: ``"sequence"`` for one row per token, ``"pooled"`` for one row per prompt.
+        layers: The sites of every layer, in the order of the forward pass; for a UNet
+            ``(to_k, to_v)`` of each cross-attention layer.
+        segments: Which rows are whose tokens; empty for pooled text.
+        shared: Whether all sites read the same rows. If not, each layer has its own.
+    """
+
+    name: str
+    layers: tuple[tuple[Site, ...], ...]
+    segments: tuple[Segment, ...] = ()
+    shared: bool = True
+
+    @property
+    def sites(self) -> tuple[Site, ...]:
+        """All sites, in the order of the forward pass."""
+        return tuple(site for layer in self.layers for site in layer)
+
+    @property
+    def values(self) -> tuple[Site, ...]:
+        """The value projections alone; empty where keys and values are not told apart."""
+        return tuple(layer[1] for layer in self.layers if len(layer) == 2)
+
+    @property
+    def groups(self) -> tuple[tuple[Site, ...], ...]:
+        """Sites that read the same rows."""
+        return (self.sites,) if self.shared else self.layers
+
+
+@dataclass(frozen=True)
+class Template:
+    """The text that a tokenizer is given for a prompt: ``before + prompt + after``."""
+
+    before: str
+    prompt: str
+    after: str = ""
+
+    @property
+    def text(self) -> str:
+        """The whole text."""
+        return self.before + self.prompt + self.after
+
+
+class Family:
+    """How the models of one family are laid out and used.
+
+    Subclasses set the class attributes and override the methods that differ. Instances hold no
+    state: every method is given the model.
+    """
+
+    name: ClassVar[str]
+    """Short name, as the command line prints it."""
+    pipelines: ClassVar[tuple[str, ...]]
+    """Class names of the diffusers pipelines that generate pictures from text alone."""
+    others: ClassVar[tuple[str, ...]] = ()
+    """Class names of pipelines that can be edited, but need a picture or a mask to generate."""
+    denoiser: ClassVar[str] = "unet"
+    """The pipeline's component that removes noise."""
+    encoders: ClassVar[tuple[str, ...]] = ("text_encoder",)
+    """Components that read the prompt, in the order in which the pipeline calls them."""
+    clip: ClassVar[str] = ""
+    """Hub name of the joint CLIP whose text tower the family uses, where there is one."""
+    batch_size: ClassVar[int] = 1
+    """Pictures generated at once, unless the caller says otherwise."""
+    encoded: ClassVar[tuple[str, ...]] = ("prompt_embeds", "negative_prompt_embeds")
+    """What ``encode_prompt`` returns, by the names under which the pipeline's call takes it; ""
+    for what is not passed on."""
+    separate_negative: ClassVar[bool] = False
+    """Whether ``encode_prompt`` knows no negative prompt, which is then encoded by itself."""
+    guidance_argument: ClassVar[str] = "guidance_scale"
+    """The argument of the pipeline's call that scales classifier-free guidance."""
+    fixed_length: ClassVar[bool] = True
+    """Whether all prompts are padded to one length."""
+    reads_padding: ClassVar[bool] = True
+    """Whether the denoiser reads the padding, that is, attention has no mask for it."""
+    unsupported: ClassVar[Mapping[str, str]] = {}
+    """What cannot be done with the family: capability to a reason that names what can."""
+
+    # -- which models ---------------------------------------------------------------------------
+
+    def matches(self, pipeline: Any) -> bool:
+        """Whether ``pipeline`` belongs to this family."""
+        return _is_a(pipeline, (*self.pipelines, *self.others))
+
+    def text_encoders(self, pipeline: Any) -> tuple[str, ...]:
+        """The text encoders that ``pipeline`` has; pipelines may come without some of them."""
+        return tuple(c for c in self.encoders if getattr(pipeline, c, None) is not None)
+
+    def clip_encoders(self, model: Model) -> tuple[str, ...]:
+        """The text encoders that are causal CLIP towers, whose MLPs can be edited."""
+        from overpaint.models.sites import is_clip
+
+        return tuple(c for c in model.text_encoders if is_clip(model.component(c)))
+
+    def used_layers(self, model: Model, component: str) -> int:
+        """How many layers of a CLIP text encoder the picture depends on."""
+        from overpaint.models.sites import text_transformer
+
+        tower: Any = text_transformer(model.component(component))
+        return len(tower.encoder.layers)
+
+    # -- tokens ---------------------------------------------------------------------------------
+
+    def template(self, model: Model, prompt: str, component: str) -> Template:  # noqa: ARG002
+        """What the tokenizer of ``component`` is given for ``prompt``."""
+        return Template("", prompt)
+
+    def dropped(self, model: Model, component: str) -> int:  # noqa: ARG002
+        """How many leading tokens the pipeline leaves out of what the denoiser reads."""
+        return 0
+
+    def max_length(self, model: Model, component: str) -> int:
+        """Tokens that the pipeline reads of a prompt, special ones included."""
+        tokenizer = model.tokenizer(component)
+        config = getattr(model.component(component), "config", None)
+        positions = getattr(config, "max_position_embeddings", None) or 1 << 30
+        length = min(int(tokenizer.model_max_length), int(positions))
+        if length < 1 << 30:
+            return length
+        raise ModelError(f"{self.name} does not say how many tokens {component} reads.")
+
+    # -- encoding -------------------------------------------------------------------------------
+
+    def encode(
+        self,
+        model: Model,
+        prompts: Sequence[str],
+        *,
+        negative: str | None = None,
+        guided: bool = False,
+        clip_skip: int | None = None,
+    ) -> Conditioning:
+        """Encode ``prompts`` together, as the pipeline's own call does.
+
+        Args:
+            model: The model.
+            prompts: ``n`` prompts.
+            negative: Negative prompt; None for the pipeline's own default.
+            guided: Whether the negative branch is needed too.
+            clip_skip: Layers of CLIP to leave out, where the pipeline has the option.
+
+        Returns:
+            Conditioning of ``n`` rows.
+        """
+        asked = {**self.encode_options(model), "device": model.execution_device}
+        if clip_skip is not None:
+            asked["clip_skip"] = clip_skip
+        if self.separate_negative:
+            found = self._encoded(model, prompts, asked)
+            if guided:
+                other = self._encoded(model, [negative or ""] * len(prompts), asked)
+                found |= {NEGATIVE + name: value for name, value in other.items()}
+            return Conditioning(found)
+        if guided and negative is not None:
+            asked["negative_prompt"] = [negative] * len(prompts)
+        return Conditioning(
+            self._encoded(model, prompts, {**asked, "do_classifier_free_guidance": guided})
+        )
+
+    def encode_options(self, model: Model) -> dict[str, Any]:  # noqa: ARG002
+        """Further keyword arguments of ``encode_prompt``."""
+        return {}
+
+    def _encoded(
+        self, model: Model, prompts: Sequence[str], options: Mapping[str, Any]
+    ) -> dict[str, Tensor]:
+        """``encode_prompt`` with those of ``options`` that it has."""
+        encode: Callable[..., Any] = model.pipeline.encode_prompt
+        known = inspect.signature(encode).parameters
+        given = {"num_images_per_prompt": 1, **self.other_prompts(prompts), **options}
+        given = {name: value for name, value in given.items() if name in known}
+        result = encode(list(prompts), **given)
+        values = result if isinstance(result, tuple) else (result,)
+        named = zip(self.encoded, values, strict=False)
+        return {name: self.stacked(v) for name, v in named if name and v is not None}
+
+    def other_prompts(self, prompts: Sequence[str]) -> dict[str, Any]:  # noqa: ARG002
+        """What ``encode_prompt`` wants as ``prompt_2`` and so on."""
+        return {"prompt_2": None, "prompt_3": None, "prompt_4": None}
+
+    def stacked(self, value: Any) -> Tensor:
+        """What ``encode_prompt`` returned as one tensor with a row per prompt."""
+        return value
+
+    # -- where text is read ---------------------------------------------------------------------
+
+    def paths(self, model: Model) -> tuple[TextPath, ...]:
+        """The ways by which text reaches the denoiser."""
+        raise NotImplementedError
+
+    def path(self, model: Model, name: str) -> TextPath:
+        """The path called ``name``; ModelError when the model has none."""
+        paths = self.paths(model)
+        for path in paths:
+            if path.name == name:
+                return path
+        known = ", ".join(path.name for path in paths)
+        raise ModelError(f"{model.name} has no text path {name!r}; it has: {known or 'none'}.")
+
+    def inputs(self, model: Model, prompts: Sequence[str], path: TextPath) -> tuple[Tensor, ...]:
+        """What the sites of ``path`` read for ``prompts``: ``[n, L, d]`` for each of its groups.
+
+        By default the pipeline itself is run, without guidance, until every site has been reached:
+        that is right for any family. Families whose sites read the embeddings as they are say so
+        instead.
+        """
+        from overpaint.models.sites import module_at
+
+        modules = [module_at(model, group[0]) for group in path.groups]
+        conditioning = self.encode(model, prompts)
+        found = self.recorded(model, conditioning, modules)
+        return tuple(x.unsqueeze(1) if x.dim() == 2 else x for x in found)
+
+    def recorded(
+        self, model: Model, conditioning: Conditioning, modules: Sequence[nn.Module]
+    ) -> list[Tensor]:
+        """Inputs of ``modules`` in one denoising step, ``[n, ...]`` each."""
+        seen: dict[int, Tensor] = {}
+
+        def keep(number: int) -> Callable[..., None]:
+            def hook(_module: nn.Module, args: Any) -> None:
+                seen.setdefault(number, args[0].detach().clone())
+                if len(seen) == len(modules):
+                    raise _Reached
+
+            return hook
+
+        generators = [torch.Generator("cpu").manual_seed(0) for _ in range(len(conditioning))]
+        sampling = replace(self.defaults(model.pipeline), steps=1, guidance=0.0, true_cfg=0.0)
+        with ExitStack() as stack:
+            stack.enter_context(eager(model))
+            for number, module in enumerate(modules):
+                stack.callback(module.register_forward_pre_hook(keep(number)).remove)
+            try:
+                self.generate(model, quiet_copy(model.pipeline), conditioning, generators, sampling)
+            except _Reached:
+                return [seen[number] for number in range(len(modules))]
+        raise ModelError(
+            f"The pipeline of {model.name} did not run all layers that read text; load it without "
+            "adapters or wrappers that replace its denoiser."
+        )
+
+    # -- generation -----------------------------------------------------------------------------
+
+    def defaults(self, pipeline: Any) -> Sampling:
+        """Steps and guidance of the pipeline's own call, for pictures of its own size."""
+        known = inspect.signature(type(pipeline).__call__).parameters
+
+        def default(name: str) -> Any:
+            value = known[name].default if name in known else None
+            return None if value is inspect.Parameter.empty else value
+
+        return Sampling(
+            steps=default("num_inference_steps"),
+            guidance=default(self.guidance_argument),
+            batch_size=self.batch_size,
+        )
+
+    def guided(self, model: Model, sampling: Sampling) -> bool:  # noqa: ARG002
+        """Whether the pipeline reads a negative prompt under ``sampling``."""
+        return sampling.guidance is not None and sampling.guidance > 1
+
+    def check_generates(self, model: Model) -> None:
+        """Raise ModelError unless the pipeline generates pictures from text alone."""
+        pipeline = model.pipeline
+        title = type(pipeline).__name__
+        if not _is_a(pipeline, self.pipelines):
+            raise ModelError(
+                f"{title} needs more than text (a picture, a mask, or another stage's output), so "
+                "Overpaint cannot generate with it. Edits can be applied: put the patch on with "
+                "overpaint.apply and call the pipeline itself."
+            )
+        config = model.denoiser.config
+        latent = getattr(
+            getattr(getattr(pipeline, "vae", None), "config", None), "latent_channels", 0
+        )
+        given = getattr(config, "in_channels", latent)
+        if self.denoiser == "unet" and latent and given != latent:
+            raise ModelError(
+                f"The UNet of {model.name} reads {given} channels, its autoencoder has {latent}: "
+                "it needs a picture besides the prompt. Put the patch on with overpaint.apply and "
+                "call the pipeline that the model was made for."
+            )
+
+    def generate(
+        self,
+        model: Model,
+        pipeline: Any,
+        conditioning: Conditioning,
+        generators: Sequence[torch.Generator],
+        sampling: Sampling,
+    ) -> Tensor:
+        """Call ``pipeline`` for the rows of ``conditioning``.
+
+        Args:
+            model: The model that ``pipeline`` is a copy of.
+            pipeline: The pipeline to call, see :func:`quiet_copy`.
+            conditioning: ``b`` encoded prompts.
+            generators: ``b`` CPU generators, one per picture.
+            sampling: Steps, guidance and size; what is None is left to the pipeline.
+
+        Returns:
+            Pictures ``[b, 3, H, W]`` in [0, 1].
+        """
+        known = inspect.signature(type(pipeline).__call__).parameters
+        given = {
+            "num_inference_steps": sampling.steps,
+            "height": sampling.height,
+            "width": sampling.width,
+            "generator": list(generators),
+            "output_type": "pt",
+            **self.guidance(model, sampling),
+            **self.call_options(model, sampling),
+        }
+        if "prompt" in known and known["prompt"].default is inspect.Parameter.empty:
+            given["prompt"] = None
+        given = {k: v for k, v in given.items() if v is not None and k in known}
+        return pipeline(**self.arguments(conditioning), **given).images
+
+    def guidance(self, model: Model, sampling: Sampling) -> dict[str, Any]:  # noqa: ARG002
+        """Guidance as keyword arguments of the pipeline's call."""
+        return {self.guidance_argument: sampling.guidance}
+
+    def call_options(self, model: Model, sampling: Sampling) -> dict[str, Any]:  # noqa: ARG002
+        """Further keyword arguments of the pipeline's call."""
+        return {}
+
+    def arguments(self, conditioning: Conditioning) -> dict[str, Any]:
+        """``conditioning`` as keyword arguments of the pipeline's call."""
+        return dict(conditioning.tensors)
+
+
+class _Reached(Exception):
+    """Ends a run of the pipeline once all that was asked for has been seen."""
+
+
+def _is_a(pipeline: Any, names: Sequence[str]) -> bool:
+    return any(cls.__name__ in names for cls in type(pipeline).__mro__)
+
+
+def quiet_copy(pipeline: Any, tick: Callable[[int], None] | None = None) -> Any:
+    """A shallow copy of ``pipeline`` with its own scheduler, and without progress bars.
+
+    The networks are shared. A scheduler keeps state while it runs; with its own, the copy changes
+    nothing that the caller holds.
+
+    Args:
+        pipeline: A diffusers pipeline.
+        tick: Called after each denoising step with the number of steps of this run.
+    """
+    copied = copy.copy(pipeline)
+    # Not through __setattr__: it would write to the configuration, which the copy shares.
+    copied.__dict__["scheduler"] = copy.deepcopy(pipeline.scheduler)
+    copied.__dict__["progress_bar"] = lambda iterable=None, total=None: _Bar(iterable, total, tick)
+    return copied
+
+
+class _Bar:
+    """Stands for tqdm in a pipeline: reports steps to a callback, prints nothing."""
+
+    def __init__(
+        self,
+        iterable: Any = None,
+        total: int | None = None,
+        tick: Callable[[int], None] | None = None,
+    ) -> None:
+        self.iterable = iterable
+        self.total = total if total is not None else (len(iterable) if iterable is not None else 0)
+        self.tick = tick
+
+    def __enter__(self) -> _Bar:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        return None
+
+    def __iter__(self) -> Any:
+        for item in self.iterable:
+            yield item
+            self.update()
+
+    def update(self, steps: int = 1) -> None:
+        """Report ``steps`` more."""
+        for _ in range(steps if self.tick else 0):
+            self.tick(self.total)  # type: ignore[misc]
+
+    def set_postfix(self, *_: object, **__: object) -> None:
+        """Ignored."""
+
+
+@contextmanager
+def eager(model: Model) -> Any:
+    """Run the networks of ``model`` uncompiled inside the ``with`` block.
+
+    A compiled graph does not call hooks that were registered after compilation.
+    """
+    pipeline, kept = model.pipeline, []
+    components = [*model.text_encoders, model.family.denoiser]
+    try:
+        for name in components:
+            outer = pipeline.__dict__.get(name, getattr(pipeline, name))
+            inner = model.component(name)
+            for module in inner.modules():
+                if getattr(module, "_compiled_call_impl", None) is not None:
+                    kept.append((module, "_compiled_call_impl", module._compiled_call_impl))
+                    module._compiled_call_impl = None
+            if outer is not inner:
+                kept.append((pipeline, name, outer))
+                pipeline.__dict__[name] = inner
+        yield
+    finally:
+        for owner, name, value in reversed(kept):
+            owner.__dict__[name] = value

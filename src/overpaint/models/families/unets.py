@@ -1,0 +1,171 @@
+"""Stable Diffusion 1 and 2, SDXL, and what all UNets with cross-attention have in common."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from typing import Any, ClassVar
+
+from torch import Tensor
+
+from overpaint.errors import ModelError
+from overpaint.models.families.base import Family, Segment, TextPath
+from overpaint.models.model import Model
+from overpaint.models.sites import site_at, text_transformer
+from overpaint.types import Sampling
+
+_BLOCKS = ("down_blocks", "mid_block", "up_blocks")
+
+
+def cross_attention(model: Model, pattern: str, key: str = "to_k") -> tuple[str, ...]:
+    """Names of the denoiser's cross-attention modules, in the order of its forward pass.
+
+    In a UNet that is down, mid, up (16 layers in SD1 and SD2, 70 in SDXL), which neither
+    alphabetical nor registration order gives.
+
+    Raises:
+        ModelError: If no module matches.
+    """
+    names = [
+        plain
+        for name, module in model.denoiser.named_modules()
+        if re.search(pattern, plain := name.replace("_orig_mod.", ""))
+        and getattr(module, key, None) is not None
+    ]
+    if not names:
+        raise ModelError(
+            f"{model.name} has no module that matches {pattern!r} in its {model.family.denoiser}; "
+            f"it is probably not of family {model.family.name}."
+        )
+    return tuple(sorted(dict.fromkeys(names), key=_block_order))
+
+
+def _block_order(name: str) -> int:
+    """Rank of the block a module lies in; the sort is stable, so order inside a block remains."""
+    block = name.split(".", 1)[0]
+    return _BLOCKS.index(block) if block in _BLOCKS else 0
+
+
+def key_value_layers(
+    model: Model, pattern: str = r"(^|\.)attn2$", names: Sequence[str] = ("to_k", "to_v")
+) -> tuple[tuple[Any, ...], ...]:
+    """The sites of keys and values of every cross-attention layer."""
+    return tuple(
+        tuple(site_at(model, model.family.denoiser, f"{layer}.{name}") for name in names)
+        for layer in cross_attention(model, pattern, names[0])
+    )
+
+
+class StableDiffusion1(Family):
+    """Stable Diffusion 1.x and its fine-tunes: one CLIP ViT-L/14, 16 cross-attention layers."""
+
+    name = "SD1"
+    pipelines = ("StableDiffusionPipeline",)
+    others = (
+        "StableDiffusionImg2ImgPipeline",
+        "StableDiffusionInpaintPipeline",
+        "StableDiffusionInstructPix2PixPipeline",
+        "StableDiffusionUpscalePipeline",
+        "StableDiffusionLatentUpscalePipeline",
+        "StableDiffusionDepth2ImgPipeline",
+        "StableDiffusionControlNetPipeline",
+    )
+    clip = "openai/clip-vit-large-patch14"
+    batch_size = 4
+    openclip: ClassVar[bool] = False
+
+    def matches(self, pipeline: Any) -> bool:
+        """SD1's CLIP is OpenAI's, SD2's is OpenCLIP; their activation functions tell."""
+        config = getattr(getattr(pipeline, "text_encoder", None), "config", None)
+        openclip = getattr(config, "hidden_act", "quick_gelu") == "gelu"
+        return super().matches(pipeline) and openclip == self.openclip
+
+    def paths(self, model: Model) -> tuple[TextPath, ...]:
+        """The last hidden states of CLIP, read by every cross-attention layer as they are."""
+        return (TextPath("sequence", key_value_layers(model), (Segment("text_encoder"),)),)
+
+    def inputs(self, model: Model, prompts: Sequence[str], path: TextPath) -> tuple[Tensor, ...]:  # noqa: ARG002
+        """The encoded prompts themselves."""
+        return (self.encode(model, prompts)["prompt_embeds"],)
+
+    def call_options(self, model: Model, sampling: Sampling) -> dict[str, Any]:  # noqa: ARG002
+        """``clip_skip`` has done its work in ``encode_prompt``."""
+        return {}
+
+
+class StableDiffusion2(StableDiffusion1):
+    """Stable Diffusion 2.x: OpenCLIP ViT-H/14 without its last layer."""
+
+    name = "SD2"
+    clip = "laion/CLIP-ViT-H-14-laion2B-s32B-b79K"
+    openclip = True
+
+
+class LatentConsistency(StableDiffusion1):
+    """Latent consistency models: SD1's layout, guidance as an input, 4 steps."""
+
+    name = "LCM"
+    pipelines = ("LatentConsistencyModelPipeline",)
+    others = ("LatentConsistencyModelImg2ImgPipeline",)
+
+    def matches(self, pipeline: Any) -> bool:
+        """By the class of the pipeline alone."""
+        return Family.matches(self, pipeline)
+
+    def guided(self, model: Model, sampling: Sampling) -> bool:  # noqa: ARG002
+        """Guidance is an embedding: there is no negative branch."""
+        return False
+
+
+class StableDiffusionXL(Family):
+    """SDXL, Turbo, Lightning, Playground and the refiner: two CLIPs, 70 cross-attention layers."""
+
+    name = "SDXL"
+    pipelines = ("StableDiffusionXLPipeline",)
+    others = (
+        "StableDiffusionXLImg2ImgPipeline",
+        "StableDiffusionXLInpaintPipeline",
+        "StableDiffusionXLInstructPix2PixPipeline",
+        "StableDiffusionXLControlNetPipeline",
+    )
+    encoders = ("text_encoder", "text_encoder_2")
+    clip = "openai/clip-vit-large-patch14"
+    encoded = (
+        "prompt_embeds",
+        "negative_prompt_embeds",
+        "pooled_prompt_embeds",
+        "negative_pooled_prompt_embeds",
+    )
+
+    def paths(self, model: Model) -> tuple[TextPath, ...]:
+        """The last but one hidden states of both CLIPs side by side.
+
+        The pooled feature, which is added to the time embedding, is read beside picture sizes by
+        one layer for all purposes; no published editor changes it, and neither do ours.
+        """
+        segment = Segment(model.text_encoders[0])
+        return (TextPath("sequence", key_value_layers(model), (segment,)),)
+
+    def inputs(self, model: Model, prompts: Sequence[str], path: TextPath) -> tuple[Tensor, ...]:  # noqa: ARG002
+        """The encoded prompts themselves."""
+        return (self.encode(model, prompts)["prompt_embeds"],)
+
+    def used_layers(self, model: Model, component: str) -> int:
+        """All layers of the encoder with a projection, all but the last of the other.
+
+        Cross-attention reads the last but one hidden states; only the second encoder's pooled
+        feature comes out of the last layer.
+        """
+        tower: Any = text_transformer(model.component(component))
+        depth = len(tower.encoder.layers)
+        return depth if component == "text_encoder_2" else depth - 1
+
+    def defaults(self, pipeline: Any) -> Sampling:
+        """Distilled models (Turbo, Lightning) are told by their scheduler: 4 steps, no guidance."""
+        usual = super().defaults(pipeline)
+        config = pipeline.scheduler.config
+        spacing = config.get("timestep_spacing", "")
+        euler = type(pipeline.scheduler).__name__.startswith("Euler")
+        if euler and spacing == "trailing":
+            return Sampling(steps=4, guidance=0.0, batch_size=usual.batch_size)
+        return usual
