@@ -85,10 +85,8 @@ def _pipeline(
     allow_pickle: bool,
 ) -> Any:
     """The diffusers pipeline called ``source``; ModelError when there is none."""
-    if source in EMBEDDED:
-        return load_folder(open_folder(toybox_folder(EMBEDDED[source].folder)), source, dtype)
     path = Path(source).expanduser()
-    if source and path.is_file():
+    if source not in EMBEDDED and source and path.is_file():
         _refuse_options(variant=variant)
         return load_single_file(path, dtype=dtype, config=config, allow_pickle=allow_pickle)
     if config is not None:
@@ -96,6 +94,9 @@ def _pipeline(
             f"config (--config) is for a model in a single file, and {source!r} is none; leave it "
             "out."
         )
+    if source in EMBEDDED:
+        folder = open_folder(toybox_folder(EMBEDDED[source].folder))
+        return load_folder(folder, source, dtype, variant)
     if source and path.is_dir():
         return load_folder(open_folder(path, source), source, dtype, variant)
     if not HUB_NAME.fullmatch(source) or path.suffix in SINGLE_FILES:

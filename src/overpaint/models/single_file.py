@@ -34,32 +34,30 @@ def load_single_file(
     config: str | Path | None = None,
     allow_pickle: bool = False,
 ) -> Any:
-    """The pipeline in ``file``, in ``dtype`` or else in the format its denoiser is stored in.
+    """Load the pipeline in a checkpoint.
 
-    ``config``  folder of a diffusers pipeline of the same shapes, whose configuration and
-        tokenizers are taken, and whose weights where the file lacks some; by default what the
-        hub has for the kind of model that is in the file.
-    ``allow_pickle``  also read ``.ckpt`` and the like; nothing in them is run, but only files
-        from people one trusts should be opened.
+    Args:
+        file: The checkpoint, ``.safetensors`` or a pickle.
+        dtype: Number format of the weights; by default the one that the denoiser is stored in.
+        config: Folder of a diffusers pipeline of the same shapes, whose configuration and
+            tokenizers are taken, and whose weights where the file lacks some; by default what the
+            hub has for the kind of model that is in the file.
+        allow_pickle: Also read ``.ckpt`` and the like. The code in them is not run.
 
-    ModelError says what the file is when it is no model, and what is missing.
+    Returns:
+        A diffusers pipeline.
+
+    Raises:
+        ModelError: If the file is no model, saying what it is, or something is missing.
     """
     _check_suffix(file, allow_pickle)
     header = read_header(file)
     held = contents(header, file)
     folder = _config(held, file, config)
-    cls = _pipeline_class(folder)
     form = dtype or dtype_of(header, held.denoiser)
     others = _other_parts(folder, held, file, form)
     try:
-        with silence():
-            pipeline = cls.from_single_file(
-                str(file),
-                config=str(folder.path),
-                torch_dtype=form,
-                local_files_only=True,
-                **others,
-            )
+        pipeline = _read(file, folder, others, form)
     except Exception as error:  # shapes, keys, JSON: each has its own hierarchy
         raise ModelError(
             f"Cannot load {file} as a {folder.pipeline}: {_reason(error)} Is {config or held.repo} "
@@ -67,6 +65,15 @@ def load_single_file(
         ) from error
     complete(pipeline, str(file))
     return pipeline
+
+
+def _read(file: Path, folder: Folder, others: Mapping[str, Any], dtype: torch.dtype | None) -> Any:
+    """The pipeline in ``file``, laid out as ``folder`` says, with the networks ``others``."""
+    given = {} if dtype is None else {"torch_dtype": dtype}
+    with silence():
+        return _pipeline_class(folder).from_single_file(
+            str(file), config=str(folder.path), local_files_only=True, **given, **others
+        )
 
 
 def _check_suffix(file: Path, allow_pickle: bool) -> None:
@@ -165,6 +172,8 @@ def _from_folder(
 
 
 def _reason(error: Exception) -> str:
+    if "meta tensor" in str(error):  # a weight that was not read was to be cast
+        return "it lacks weights that the configuration asks for."
     if isinstance(error, KeyError):
         return f"it lacks {error.args[0]!r}."
     return first_line(error)

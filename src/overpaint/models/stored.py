@@ -144,16 +144,18 @@ def _broken(file: Path, reason: str) -> str:
     """What is probably the matter with a file that is no safetensors file."""
     try:
         with file.open("rb") as opened:
-            start = opened.read(200).lstrip().lower()
+            start = opened.read(200)
     except OSError as error:
         return f"{error.strerror}."
     if not start:
         return "it is empty; copy or download it again."
+    if start[8:9] == b"{":  # the header is there, so what follows it is not
+        return f"it was cut short or is damaged ({reason}); copy or download it again."
     if start.startswith(b"version https://git-lfs"):
         return "it is a pointer of git-lfs and not the weights; run `git lfs pull` in its folder."
-    if start.startswith((b"<!doctype", b"<html", b"{")):
+    if start.lstrip().lower().startswith((b"<!doctype", b"<html", b"{")):
         return "it is a web page or a message, not weights; download it again, logged in."
-    if start.startswith((b"pk\x03\x04", b"\x80")):
+    if start.startswith((b"PK\x03\x04", b"\x80\x02", b"\x80\x04")):
         return "it is a pickle named .safetensors; get the safetensors version of it."
     return f"it was cut short or is damaged ({reason}); copy or download it again."
 
