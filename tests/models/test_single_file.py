@@ -9,11 +9,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-import random_models
 import torch
 from safetensors.torch import save_file
 from torch import Tensor, nn
 
+import random_models
 from overpaint.errors import ModelError
 from overpaint.generate import generate
 from overpaint.models.load import load
