@@ -35,6 +35,8 @@ class Card:
         steps: Denoising steps it is used with; None for the pipeline's own default.
         guidance: Guidance scale it is used with; None for the pipeline's own default.
         batch_size: Pictures to generate at once; None for the family's.
+        height: Height of a picture in pixels; None for the pipeline's own default.
+        width: Width of a picture in pixels; None for the pipeline's own default.
         dtype: Number format to load it in, a name in ``PRECISIONS``; empty for that of its files.
         clip: Name of the embedded joint CLIP that its text encoder belongs to; empty for none.
     """
@@ -43,12 +45,14 @@ class Card:
     steps: int | None = None
     guidance: float | None = None
     batch_size: int | None = None
+    height: int | None = None
+    width: int | None = None
     dtype: str = ""
     clip: str = ""
 
     def __post_init__(self) -> None:
         """ModelError for a value that cannot be."""
-        for name in ("steps", "batch_size"):
+        for name in ("steps", "batch_size", "height", "width"):
             value = getattr(self, name)
             whole = isinstance(value, int) and not isinstance(value, bool) and value >= 1
             _require(value is None or whole, f"{name} of at least 1", value)

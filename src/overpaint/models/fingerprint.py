@@ -69,7 +69,7 @@ def _parameters(model: Model) -> Iterator[tuple[str, torch.Tensor]]:
         for name, tensor in model.component(component).named_parameters():
             yield f"{component}.{name.removeprefix(_INNER)}", tensor
     sites = [site for path in model.family.paths(model) for site in path.sites]
-    for layer in dict.fromkeys(site.name.rpartition(".")[0] for site in sites):
+    for layer in dict.fromkeys(site.name.rpartition(".")[0] or site.name for site in sites):
         module = submodule(model.denoiser, layer)
         assert module is not None
         for name, tensor in module.named_parameters():

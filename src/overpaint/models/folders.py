@@ -35,11 +35,19 @@ HUB_NAME = re.compile(r"[\w.-]+/[\w.-]+")
 
 @dataclass(frozen=True)
 class Folder:
-    """A folder with a pipeline: its ``path``, and ``components``, name -> (library, class)."""
+    """A folder with a pipeline.
+
+    Attributes:
+        path: Where it is.
+        pipeline: Name of the pipeline's class.
+        components: Library and class of each component, by its name.
+        absent: Components that the pipeline does without.
+    """
 
     path: Path
-    components: Mapping[str, tuple[str, str]]
     pipeline: str
+    components: Mapping[str, tuple[str, str]]
+    absent: tuple[str, ...] = ()
 
     @property
     def networks(self) -> tuple[str, ...]:
@@ -57,34 +65,47 @@ class Folder:
 
 
 def open_folder(path: Path, said: str = "") -> Folder:
-    """What the folder ``path`` holds; ModelError says what it is where it is no pipeline's.
+    """Read the index of the pipeline in a folder.
 
-    ``said`` is what the user called it.
+    Args:
+        path: The folder.
+        said: What the user called it.
+
+    Raises:
+        ModelError: If it holds no pipeline, saying what it is, or one with code of its own.
     """
     said = said or str(path)
     if not (path / INDEX).is_file():
         raise ModelError(_other_folder(path, said))
     index = read_json(path / INDEX)
-    entries = {
-        name: (str(value[0]), str(value[1]))
-        for name, value in index.items()
-        if isinstance(value, list) and len(value) == 2 and all(isinstance(v, str) for v in value)
-    }
+    pairs = {n: v for n, v in index.items() if isinstance(v, list) and len(v) == 2}
+    entries = {n: (v[0], v[1]) for n, v in pairs.items() if all(isinstance(x, str) for x in v)}
+    absent = tuple(name for name, value in pairs.items() if value == [None, None])
     title = index.get("_class_name")
     if not isinstance(title, str):
         raise ModelError(
             f"Cannot load {said}: its pipeline is made by code of its own ({title!r}), which is "
             "not run; load it in Python and give the pipeline object to overpaint.load."
         )
-    return Folder(path, entries, title)
+    return Folder(path, title, entries, absent)
 
 
 def load_folder(
     folder: Folder, said: str, dtype: torch.dtype | None = None, variant: str | None = None
 ) -> Any:
-    """The pipeline in ``folder``, in ``dtype`` or else in the format its denoiser is stored in.
+    """Load the pipeline in a folder.
 
-    ``variant`` is found where all weights are of one, such as ``fp16``.
+    Args:
+        folder: The folder.
+        said: What the user called it.
+        dtype: Number format of the weights; by default the one that the denoiser is stored in.
+        variant: Variant of the weights, such as ``"fp16"``; found where they are all of one.
+
+    Returns:
+        A diffusers pipeline.
+
+    Raises:
+        ModelError: If something is missing or damaged.
     """
     _check_folders(folder, said)
     chosen = variant or find_variant(list_files(folder.path), folder.networks)
@@ -93,7 +114,7 @@ def load_folder(
         known = ", ".join(sorted(kind for kind in kinds if kind)) or "none"
         raise ModelError(f"{said} has no weights in the variant {variant!r}; it has: {known}.")
     form = dtype or folder.dtype(chosen)
-    pipeline = from_pretrained(folder.path, said, form, chosen)
+    pipeline = _from_pretrained(folder, said, form, chosen)
     for name, (library, _) in folder.components.items():
         if library == "transformers" and name.startswith("text_encoder"):
             read_tower(getattr(pipeline, name, None), weight_files(folder.path / name, chosen))
@@ -108,15 +129,19 @@ def weight_files_of(folder: Folder, name: str, variant: str) -> bool:
     )
 
 
-def from_pretrained(path: Path, said: str, dtype: torch.dtype | None, variant: str | None) -> Any:
+def _from_pretrained(
+    folder: Folder, said: str, dtype: torch.dtype | None, variant: str | None
+) -> Any:
     """``DiffusionPipeline.from_pretrained``, every failure a ModelError that names ``said``."""
     from diffusers import DiffusionPipeline
 
     options = {"dtype": dtype, "variant": variant}
+    given: dict[str, Any] = {name: value for name, value in options.items() if value is not None}
     try:
         with silence():
-            given = {name: value for name, value in options.items() if value is not None}
-            return DiffusionPipeline.from_pretrained(str(path), **given)
+            return DiffusionPipeline.from_pretrained(
+                str(folder.path), **given, **dict.fromkeys(folder.absent)
+            )
     except Exception as error:  # JSON, safetensors, missing packages: each has its own hierarchy
         raise ModelError(f"Cannot load {said!r}: {first_line(error)}") from error
 

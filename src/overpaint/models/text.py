@@ -12,6 +12,7 @@ from collections.abc import Iterable, Sequence
 import torch
 from torch import Tensor, nn
 
+from overpaint.errors import ConfigError
 from overpaint.models.conditioning import Conditioning
 from overpaint.models.families.base import TextPath
 from overpaint.models.joint import joint_tower
@@ -69,11 +70,18 @@ def encode(
         ``n`` conditionings of one row.
 
     Raises:
+        ConfigError: If a negative prompt is given that nothing would read.
         PromptError: If a prompt is empty.
     """
     refuse_empty(prompts)
     guided = sampling is not None and model.family.guided(model, sampling)
     how = sampling or Sampling()
+    if how.negative_prompt and not guided:
+        raise ConfigError(
+            f"a negative prompt has no effect without guidance above 1 (it is {how.guidance}"
+            f"{'' if how.true_cfg is None else f', true_cfg {how.true_cfg}'}); raise the guidance, "
+            "for FLUX dev true_cfg, or leave the negative prompt out"
+        )
     known: dict[str, Conditioning] = {}
     negative: dict[str, Tensor] = {}  # is the same for all prompts, so it is encoded with the first
     for prompt in dict.fromkeys(prompts):

@@ -357,9 +357,9 @@ class Family:
             **self.guidance(model, sampling),
             **self.call_options(model, sampling),
         }
-        if "prompt" in known and known["prompt"].default is inspect.Parameter.empty:
-            given["prompt"] = None
         given = {k: v for k, v in given.items() if v is not None and k in known}
+        # Text comes encoded; a default such as negative_prompt="" would contradict it.
+        given |= {name: None for name in ("prompt", "negative_prompt") if name in known}
         return pipeline(**self.arguments(conditioning), **given).images
 
     def guidance(self, model: Model, sampling: Sampling) -> dict[str, Any]:  # noqa: ARG002
