@@ -53,7 +53,9 @@ PATCHES = st.builds(
     deltas=st.lists(deltas(), max_size=3).map(tuple),
     method=TEXT,
     edits=st.lists(EDITS, max_size=2).map(tuple),
-    fingerprints=st.dictionaries(TEXT, st.lists(TEXT, min_size=1, max_size=3).map(tuple), max_size=3),
+    fingerprints=st.dictionaries(
+        TEXT, st.lists(TEXT, min_size=1, max_size=3).map(tuple), max_size=3
+    ),
     config=st.dictionaries(TEXT, JSON, max_size=3),
     info=st.dictionaries(TEXT, JSON, max_size=3),
     family=TEXT,

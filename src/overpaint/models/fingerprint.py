@@ -14,6 +14,7 @@ from weakref import WeakKeyDictionary
 
 import torch
 from torch import Tensor, nn
+from torch.utils._python_dispatch import is_traceable_wrapper_subclass
 from torch.utils.weak import WeakTensorKeyDictionary
 
 from overpaint.errors import ModelError
@@ -22,7 +23,7 @@ from overpaint.models.checksum import digests, gathered
 from overpaint.models.model import Model
 from overpaint.models.places import module_of
 from overpaint.models.sites import stored_name
-from overpaint.models.weights import changes_by_others, originals
+from overpaint.models.weights import changes_by_others, originals, unchanging
 from overpaint.types import Change, Site, joint_fingerprint
 
 PRECISIONS = (torch.float32, torch.float16, torch.bfloat16)
@@ -94,6 +95,13 @@ def marks(
     Raises:
         ModelError: If weights are not in memory (sequential offloading).
     """
+    with unchanging():
+        return _marks(model, component, precisions, sites)
+
+
+def _marks(
+    model: Model, component: str, precisions: Sequence[torch.dtype], sites: Sequence[Site]
+) -> tuple[str, ...]:
     weights = _weights(model, component, sites)
     names = sorted(weights)
     values = _as_loaded(model, component, [weights[name] for name in names])
@@ -141,7 +149,9 @@ def _known(weights: Sequence[Tensor], values: Sequence[Tensor]) -> list[_Known]:
 
 def _samples(values: Sequence[Tensor]) -> list[bytes]:
     """Values of each tensor on a grid, as bytes."""
-    grids = [value[tuple(slice(None, None, -(-n // _GRID)) for n in value.shape)] for value in values]
+    grids = [
+        value[tuple(slice(None, None, -(-n // _GRID)) for n in value.shape)] for value in values
+    ]
     return gathered([grid.detach().to(torch.float32).reshape(-1) for grid in grids])
 
 
@@ -174,10 +184,16 @@ def _as_loaded(model: Model, component: str, weights: Sequence[Tensor]) -> list[
             "enable_model_cpu_offload() is fine."
         )
     embedding = _embedding(model.component(component))
+    values = [_plain(value) for value in originals(weights)]
     return [
-        value if weight is not embedding else value[: _vocabulary(model, component, len(value))]
-        for weight, value in zip(weights, originals(weights), strict=True)
+        value[: _vocabulary(model, component, len(value))] if weight is embedding else value
+        for weight, value in zip(weights, values, strict=True)
     ]
+
+
+def _plain(value: Any) -> Tensor:
+    """``value`` itself, or what a quantised tensor stands for."""
+    return value.dequantize() if is_traceable_wrapper_subclass(value) else value
 
 
 def _embedding(component: Any) -> Tensor | None:
