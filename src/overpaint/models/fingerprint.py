@@ -140,7 +140,9 @@ def _known(weights: Sequence[Tensor], values: Sequence[Tensor]) -> list[_Known]:
 
 def _samples(values: Sequence[Tensor]) -> list[bytes]:
     """Values of each tensor on a grid, as bytes."""
-    grids = [value[tuple(slice(None, None, -(-n // _GRID)) for n in value.shape)] for value in values]
+    grids = [
+        value[tuple(slice(None, None, -(-n // _GRID)) for n in value.shape)] for value in values
+    ]
     return gathered([grid.detach().to(torch.float32).reshape(-1) for grid in grids])
 
 

@@ -128,4 +128,3 @@ def _check_shape(place: Place, delta: Change) -> None:
             f"expected a delta [{wanted}, {d_in}] at {place.site.component} {place.site.name}, got "
             f"[{rows.shape[0]}, {delta.a.shape[1]}]"
         )
-

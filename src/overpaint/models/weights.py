@@ -148,9 +148,7 @@ def push(model: Model, deltas: Sequence[Change]) -> Layer:
         for place in places:
             key = _shared(place.weight, stacked)
             stacked.setdefault(key.data_ptr(), []).append(key)
-            layer.touched.append(
-                _Touched(key, place.weight, weakref.ref(place.module), place.site)
-            )
+            layer.touched.append(_Touched(key, place.weight, weakref.ref(place.module), place.site))
         _check_unchanged(layer.touched)
         probes = [Probe.of(place) for place in _once(places) if not place.plain]
         try:

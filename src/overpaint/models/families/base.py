@@ -103,6 +103,8 @@ class Family:
     """The pipeline's component that removes noise."""
     encoders: ClassVar[tuple[str, ...]] = ("text_encoder",)
     """Components that read the prompt, in the order in which the pipeline calls them."""
+    towers: ClassVar[tuple[str, ...]] = ()
+    """Those of :attr:`encoders` that are causal CLIP towers, whose MLPs can be edited."""
     clip: ClassVar[str] = ""
     """Hub name of the joint CLIP whose text tower the family uses, where there is one."""
     batch_size: ClassVar[int] = 1
@@ -123,6 +125,9 @@ class Family:
     ComfyUI), ``"kohya"`` (ComfyUI, Forge, A1111 and diffusers)."""
     lora_base: ClassVar[str] = ""
     """What LoRA files call the base model."""
+    reads: ClassVar[Mapping[str, str]] = {}
+    """What of a picture's text each text encoder is read for: ``"tokens"``, ``"pooled"`` or
+    ``"tokens and pooled"``; ``"tokens"`` where it is left out."""
     unsupported: ClassVar[Mapping[str, str]] = {}
     """What cannot be done with the family: capability to a reason that names what can."""
 
@@ -137,10 +142,8 @@ class Family:
         return tuple(c for c in self.encoders if getattr(pipeline, c, None) is not None)
 
     def clip_encoders(self, model: Model) -> tuple[str, ...]:
-        """The text encoders that are causal CLIP towers, whose MLPs can be edited."""
-        from overpaint.models.sites import is_clip
-
-        return tuple(c for c in model.text_encoders if is_clip(model.component(c)))
+        """Those of :attr:`towers` that ``model`` has."""
+        return tuple(c for c in model.text_encoders if c in self.towers)
 
     def used_layers(self, model: Model, component: str) -> int:
         """How many layers of a CLIP text encoder the picture depends on."""

@@ -35,6 +35,8 @@ class Flux(Family):
     )
     denoiser = "transformer"
     encoders = ("text_encoder", "text_encoder_2")
+    towers = ("text_encoder",)
+    reads: ClassVar[dict[str, str]] = {"text_encoder": "pooled"}
     clip = "openai/clip-vit-large-patch14"
     encoded = ("prompt_embeds", "pooled_prompt_embeds", "")
     separate_negative = True

@@ -29,6 +29,11 @@ class StableDiffusion3(Family):
     )
     denoiser = "transformer"
     encoders = ("text_encoder", "text_encoder_2", "text_encoder_3")
+    towers = ("text_encoder", "text_encoder_2")
+    reads: ClassVar[dict[str, str]] = {
+        "text_encoder": "tokens and pooled",
+        "text_encoder_2": "tokens and pooled",
+    }
     clip = "openai/clip-vit-large-patch14"
     encoded = (
         "prompt_embeds",

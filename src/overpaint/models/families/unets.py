@@ -85,6 +85,7 @@ class StableDiffusion1(KohyaNames):
 
     name = "SD1"
     pipelines = ("StableDiffusionPipeline",)
+    towers = ("text_encoder",)
     others = (
         "StableDiffusionImg2ImgPipeline",
         "StableDiffusionInpaintPipeline",
@@ -159,6 +160,8 @@ class StableDiffusionXL(KohyaNames):
         "StableDiffusionXLControlNetPipeline",
     )
     encoders = ("text_encoder", "text_encoder_2")
+    towers = encoders
+    reads: ClassVar[dict[str, str]] = {"text_encoder_2": "tokens and pooled"}
     lora_base = "sdxl_base_v1-0"
     kohya_components: ClassVar[dict[str, str]] = {
         "text_encoder": "lora_te1_text_model",
