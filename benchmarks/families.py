@@ -12,7 +12,6 @@ library says (``overpaint models``) is an error, and so is one that fails.
 from __future__ import annotations
 
 import argparse
-import json
 import sys
 import tempfile
 import time
@@ -204,7 +203,6 @@ def main() -> int:
     parser.add_argument("--json", type=Path, help="also write the cells to this file")
     flags = parser.parse_args()
     names = flags.models or (QUICK if flags.quick else random_models.NAMES)
-    torch.set_num_threads(max(1, torch.get_num_threads()))
     asked = capabilities()
     print("| model | family | " + " | ".join(asked) + " |")
     print("|---|---|" + "---|" * len(asked))
@@ -220,8 +218,7 @@ def main() -> int:
     for name, capability, reason in wrong:
         print(f"{name}: {capability} is not what the library says: {reason or 'it works'}")
     if flags.json:
-        flags.json.parent.mkdir(parents=True, exist_ok=True)
-        flags.json.write_text(json.dumps(rows, indent=1))
+        keep(flags.json, rows)
     return 1 if wrong else 0
 
 
