@@ -109,7 +109,8 @@ def test_an_edit_is_seen_by_both(tmp_path: Path, name: str, images: torch.Tensor
     model = load(pipeline, clip=stored(clip, tmp_path))
     picture = image_features(clip_of(model), images[:1])
     near = (text_features(clip_of(model), ["a rose"]) @ picture.T).item()
-    config = ReFACTConfig(layer=1, steps=20, covariance_weight=0, learning_rate=0.5)
+    direct: Any = {"contrastive": False, "cosine": True, "templates": ("{}",)}
+    config = ReFACTConfig(layer=1, steps=40, learning_rate=0.5, covariance_weight=0, **direct)
     patch = refact(model, [op.Edit("a rose", images=(images[0],))], config)
     with op.applied(model, patch):
         nearer = (text_features(clip_of(model), ["a rose"]) @ picture.T).item()

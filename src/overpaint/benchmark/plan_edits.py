@@ -92,7 +92,7 @@ def _settings(config: BenchConfig, method: str, own: Mapping[str, Any]) -> dict[
     if method in UNEDITED:
         return {}
     given = {**config.settings.get(method, {}), **own}
-    return over(method, chosen_settings(config.model, method), given)
+    return over(method, chosen_settings(card_of(config.model).name, method), given)
 
 
 class _Configs:
