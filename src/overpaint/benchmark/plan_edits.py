@@ -19,6 +19,7 @@ from overpaint.errors import ConfigError
 from overpaint.methods.chosen import chosen_settings, of_kind, over
 from overpaint.methods.configure import configure
 from overpaint.methods.registry import METHODS
+from overpaint.models.load import card_of
 from overpaint.toybox.cases import EDIT_KINDS
 from overpaint.types import Edit
 

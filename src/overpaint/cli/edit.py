@@ -188,7 +188,7 @@ _OPTIONS = {"layer": "--layer", "layers": "--layers", "lam": "--lambda"}
 
 
 def _typed(method: str, values: Settings) -> Settings:
-    """``values`` of the options in ``_OPTIONS``; EditError for one that the method does not have."""
+    """``values``, of options in ``_OPTIONS``; EditError for one that the method does not have."""
     from overpaint.methods.configure import settable
     from overpaint.methods.registry import METHODS
 

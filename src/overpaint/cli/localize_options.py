@@ -52,7 +52,8 @@ ClipName = Annotated[
 
 
 def prompts(
-    kind: str, original: list[str] | None,
+    kind: str,
+    original: list[str] | None,
     target: list[str] | None,
     asked: options.Source,
     style: str = "",
@@ -83,9 +84,8 @@ def ready(
 ) -> Iterator[tuple[Model, Clip, Progress]]:
     """The model, the CLIP that scores its pictures, and a progress bar."""
     from overpaint.models.clip import clip_of
-    from overpaint.models.judges import load_clip
-
     from overpaint.models.embedded import judge_of
+    from overpaint.models.judges import load_clip
 
     loaded = asked.load(quiet=quiet)
     name = clip or judge_of(loaded.card.name, "")

@@ -55,6 +55,14 @@ ModelName = Annotated[
         rich_help_panel=MODEL,
     ),
 ]
+ModelArgument = Annotated[
+    str,
+    typer.Argument(
+        metavar="MODEL",
+        help="toybox, a folder, a .safetensors file, or a name on the hub.",
+        show_default=False,
+    ),
+]
 Device = Annotated[
     str,
     typer.Option(
@@ -74,16 +82,6 @@ Variant = Annotated[
         rich_help_panel=MODEL,
         help="Variant of the weights, such as fp16.",
         show_default="the only one there is",
-    ),
-]
-ModelConfig = Annotated[
-    Path | None,
-    typer.Option(
-        "--config",
-        metavar="FOLDER",
-        rich_help_panel=MODEL,
-        help="For a single file: a pipeline's configuration and tokenizers.",
-        show_default="the hub's",
     ),
 ]
 JointClip = Annotated[
@@ -192,7 +190,13 @@ USUAL = Source()
 """What is asked for where nothing is said."""
 
 
-def takes_model(*, clip: bool = False) -> Callable[[Callable[..., None]], Callable[..., None]]:
+def takes_model(
+    *,
+    clip: bool = False,
+    named: bool = False,
+    default: str = DEFAULT,
+    config: str = "--config",
+) -> Callable[[Callable[..., None]], Callable[..., None]]:
     """Give a command the options that say which model it is for.
 
     The command has a parameter ``asked``, a :class:`Source`; in its place stand ``--model``,
@@ -200,13 +204,16 @@ def takes_model(*, clip: bool = False) -> Callable[[Callable[..., None]], Callab
 
     Args:
         clip: Whether the command has a use for the model's joint CLIP.
+        named: Whether the model is the command's argument and not an option.
+        default: The model where none is named.
+        config: What the option for a single file's configuration is called.
     """
-    options = {
-        "model": (ModelName, DEFAULT),
+    options: dict[str, tuple[Any, Any]] = {
+        "model": (ModelArgument, inspect.Parameter.empty) if named else (ModelName, default),
         "device": (Device, "cpu"),
         "dtype": (Dtype, None),
         "variant": (Variant, ""),
-        "config": (ModelConfig, None),
+        "model_config": (_model_config(config), None),
         **({"joint_clip": (JointClip, "")} if clip else {}),
         "allow_pickle": (Pickle, False),
     }
@@ -215,8 +222,13 @@ def takes_model(*, clip: bool = False) -> Callable[[Callable[..., None]], Callab
         @functools.wraps(function)
         def command(**given: Any) -> None:
             own = {name: given.pop(name) for name in options}
-            name, joint = own.pop("model"), own.pop("joint_clip", "")
-            function(**given, asked=Source(name, clip=joint, **own))
+            asked = Source(
+                own.pop("model"),
+                clip=own.pop("joint_clip", ""),
+                config=own.pop("model_config"),
+                **own,
+            )
+            function(**given, asked=asked)
 
         hints = typing.get_type_hints(function, include_extras=True)
         parameters: list[inspect.Parameter] = []
@@ -235,6 +247,20 @@ def takes_model(*, clip: bool = False) -> Callable[[Callable[..., None]], Callab
         return command
 
     return decorate
+
+
+def _model_config(option: str) -> Any:
+    """The option for a single file's configuration, called ``option``."""
+    return Annotated[
+        Path | None,
+        typer.Option(
+            option,
+            metavar="FOLDER",
+            rich_help_panel=MODEL,
+            help="For a single file: a pipeline's configuration and tokenizers.",
+            show_default="the hub's",
+        ),
+    ]
 
 
 def device_called(name: str) -> torch.device:
