@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from overpaint.types import Patch, Progress
 
 
+@options.takes_model()
 def paint(
     prompts: Annotated[
         list[str],
@@ -51,9 +52,7 @@ def paint(
     cell: Annotated[
         int, typer.Option(min=0, help="Side of one picture on the sheet; 0: as painted, or 128.")
     ] = 0,
-    model: options.ModelName = "toybox",
-    device: options.Device = "cpu",
-    dtype: options.Dtype = options.Precision.float32,
+    asked: options.Source = options.USUAL,
     force: options.Force = False,
     json: options.Json = False,
 ) -> None:
@@ -76,7 +75,7 @@ def paint(
     columns = arguments.seeds(seeds)
     path = arguments.output_file(out)
     patches = [(file.stem, load_patch(file)) for file in patch or []]
-    loaded = options.load_model(model, device, dtype, quiet=json)
+    loaded = asked.load(quiet=json)
     for _, each in patches if not force else []:
         check_fingerprint(loaded, each)
     from overpaint.generate import generate
@@ -92,7 +91,7 @@ def paint(
         show.data({"file": str(path), "prompts": prompts, "seeds": columns, "rows": notes})
     else:
         show.line(f"wrote {path}")
-    words.hint(model, prompts, quiet=json)
+    words.hint(asked, prompts, quiet=json)
 
 
 def _variants(patches: list[tuple[str, Patch]], stack: bool) -> list[tuple[str, tuple[Patch, ...]]]:
