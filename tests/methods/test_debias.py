@@ -11,7 +11,7 @@ from overpaint.errors import EditError, PromptError
 from overpaint.methods.debias import Bias, DebiasConfig, Measure, assess, debias, debias_bulk
 from overpaint.methods.time_edit import TIMEConfig, time_edit
 from overpaint.models.model import Model
-from overpaint.models.sites import cross_attention_sites, module_at
+from overpaint.models.sites import module_at
 from overpaint.models.text import encode
 from overpaint.models.weights import with_deltas, written_out
 from overpaint.types import Edit
@@ -26,7 +26,7 @@ def how_far(model: Model, base: float, span: float) -> Measure:
 
     It reads the weights as they are when it is called, and nothing else of the edit.
     """
-    module = module_at(model, cross_attention_sites(model, ("to_v",))[7])
+    module = module_at(model, model.family.path(model, "sequence").values[7])
     clean = {p: module(encode(model, [p])[0]) for e in (ROSE, CAT) for p in _prompts(e)}
     whole = {}
     for edit in (ROSE, CAT):

@@ -20,7 +20,6 @@ from overpaint.methods.refact_targets import anchors
 from overpaint.models.model import Model
 from overpaint.models.moments import Corpus
 from overpaint.models.sites import (
-    cross_attention_sites,
     mlp_site,
     module_at,
     stored_name,
@@ -143,7 +142,7 @@ def test_the_whole_encoder_is_a_plain_training_loop(toybox: Model, decay: float)
         encode(toybox, [t])[0].detach()[align(toybox, p, t)]
         for p, t in zip(prompts, targets, strict=True)
     ]
-    weights = [module_at(toybox, s).weight for s in cross_attention_sites(toybox)]
+    weights = [module_at(toybox, s).weight for s in toybox.family.path(toybox, "sequence").sites]
     for _ in range(3):
         loss = torch.zeros(())
         for prompt, target in zip(prompts, wanted, strict=True):

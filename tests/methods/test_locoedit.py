@@ -11,7 +11,7 @@ import torch
 from overpaint.errors import EditError, OverpaintError, PromptError, SiteError
 from overpaint.methods.locoedit import LocoEditConfig, locoedit
 from overpaint.models.model import Model
-from overpaint.models.sites import cross_attention_sites, module_at
+from overpaint.models.sites import module_at
 from overpaint.models.text import encode, last_subject_token
 from overpaint.models.weights import written_out
 from overpaint.types import Edit, Localization
@@ -31,7 +31,7 @@ def test_keys_and_values_have_a_lambda_each(toybox: Model) -> None:
     places = [last_subject_token(toybox, p, w) for p, w in zip(prompts, words, strict=True)]
     x_orig = torch.stack([states[0, places[0]], states[2, places[2]]])
     x_target = torch.stack([states[1, places[1]], states[3, places[3]]])
-    sites = cross_attention_sites(toybox)[16:20]
+    sites = toybox.family.path(toybox, "sequence").sites[16:20]
     assert [d.site for d in patch.deltas] == list(sites)
     deltas = written_out(toybox, patch.deltas)
     for delta, lam in zip(deltas, (0.02, 3.0, 0.02, 3.0), strict=True):
@@ -60,7 +60,7 @@ def test_a_localization_is_taken_as_it_is(toybox: Model) -> None:
 @pytest.mark.usefixtures("untouched")
 def test_without_layers_it_edits_them_all(toybox: Model) -> None:
     patch = locoedit(toybox, [ROSE])
-    assert [d.site for d in patch.deltas] == list(cross_attention_sites(toybox))
+    assert [d.site for d in patch.deltas] == list(toybox.family.path(toybox, "sequence").sites)
 
 
 @pytest.mark.usefixtures("untouched")

@@ -12,7 +12,7 @@ from torch import Tensor
 from overpaint.errors import EditError, OverpaintError, PromptError
 from overpaint.methods.time_edit import TEMPLATES, TIMEConfig, rows, solve, time_edit
 from overpaint.models.model import Model
-from overpaint.models.sites import cross_attention_sites, module_at
+from overpaint.models.sites import module_at
 from overpaint.models.text import align, encode, max_length, tokenize
 from overpaint.models.weights import with_deltas, written_out
 from overpaint.types import Edit
@@ -121,7 +121,7 @@ def test_the_source_reads_like_its_destination(toybox: Model) -> None:
 def test_values_only(toybox: Model) -> None:
     both = time_edit(toybox, [ROSE])
     values = time_edit(toybox, [ROSE], TIMEConfig(values_only=True))
-    assert [d.site for d in values.deltas] == list(cross_attention_sites(toybox, ("to_v",)))
+    assert [d.site for d in values.deltas] == list(toybox.family.path(toybox, "sequence").values)
     kept = {d.site: d.dense() for d in written_out(toybox, both.deltas)}
     found = written_out(toybox, values.deltas)
     assert all(torch.equal(d.dense(), kept[d.site]) for d in found)

@@ -9,13 +9,14 @@ import pytest
 import torch
 from torch import nn
 
+from overpaint.models.families.unets import cross_attention
 from overpaint.models.fingerprint import fingerprint, origin, rounded
 from overpaint.models.model import Model
 from overpaint.models.sites import (
     attention_out_site,
-    cross_attention_sites,
     mlp_site,
     module_at,
+    site_at,
     text_transformer,
 )
 
@@ -28,7 +29,8 @@ def test_same_weights_same_fingerprint(make_sd1: Callable[..., Model]) -> None:
 
 def test_every_single_weight_counts(sd1: Model) -> None:
     sites = [
-        *cross_attention_sites(sd1, ("to_k", "to_v", "to_out")),
+        *sd1.family.path(sd1, "sequence").sites,
+        *(site_at(sd1, "unet", f"{name}.to_out.0") for name in cross_attention(sd1, "attn2$")),
         *(make(sd1, layer) for layer in (0, 1) for make in (mlp_site, attention_out_site)),
     ]
     before = fingerprint(sd1)

@@ -15,7 +15,7 @@ from torch import nn
 from overpaint.models.families import SD1
 from overpaint.models.fingerprint import origin
 from overpaint.models.model import Model
-from overpaint.models.sites import cross_attention_sites, mlp_site
+from overpaint.models.sites import mlp_site
 from overpaint.patching.files import save_patch
 from overpaint.types import Change, Delta, Edit, Patch, RelativeDelta, Site
 
@@ -81,7 +81,7 @@ def _patch(model: Model, method: str, deltas: tuple[Change, ...]) -> Patch:
 def sites_of(model: Model) -> tuple[Site, ...]:
     """Every site of a model from :func:`make_model`."""
     text = tuple(Site("text_encoder", FC2.format(layer), 4, 6) for layer in (0, 1))
-    return (*text, *cross_attention_sites(model))
+    return (*text, *model.family.path(model, "sequence").sites)
 
 
 def bits(model: Model) -> dict[str, bytes]:
@@ -117,7 +117,7 @@ def pipeline_sites() -> Callable[[Model], tuple[Site, ...]]:
 
     def sites(model: Model) -> tuple[Site, ...]:
         text = [mlp_site(model, n, e) for e in model.family.text_encoders for n in (0, 1)]
-        return (*text, *cross_attention_sites(model))
+        return (*text, *model.family.path(model, "sequence").sites)
 
     return sites
 
