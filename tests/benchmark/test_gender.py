@@ -165,7 +165,9 @@ def test_patched_models_are_looked_at(
 ) -> None:
     """Pictures change with the weights, and the weights are as they were afterwards."""
     world(lambda prompt, seed, edited: (seed % 2) if edited else WOMAN)
-    before = module_at(room.model, room.model.family.path(room.model, "sequence").values[0]).weight.clone()
+    before = module_at(
+        room.model, room.model.family.path(room.model, "sequence").values[0]
+    ).weight.clone()
     found = measured(room, row, config=GenderConfig(time=DebiasConfig(steps=3)))
     assert found["a nurse", "F_p"].value == 0.5
     assert found["", "Delta"].value == 0

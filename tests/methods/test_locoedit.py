@@ -12,9 +12,11 @@ from overpaint.errors import EditError, OverpaintError, PromptError, SiteError
 from overpaint.methods.locoedit import LocoEditConfig, locoedit
 from overpaint.models.model import Model
 from overpaint.models.sites import module_at
-from overpaint.models.text import encode, last_subject_token
+from overpaint.models.text import last_subject_token
 from overpaint.models.weights import written_out
 from overpaint.types import Edit, Localization
+
+from .conftest import states
 
 PARK = Edit("a cat in the park", "a green cat in the park", subject="cat")
 ROSE = Edit("a rose", "a blue rose")
@@ -25,12 +27,12 @@ FOUND = Localization("object", (9, 8), (0.1,) * 15, 2)
 def test_keys_and_values_have_a_lambda_each(toybox: Model) -> None:
     """Section 6.1 in its own words, row vectors and all: (XᵀX + λI)⁻¹(Xᵀ Y + λ Ŵ)."""
     patch = locoedit(toybox, [ROSE, PARK], LocoEditConfig(layers=(8, 9), lam_k=0.02, lam_v=3.0))
-    states = encode(toybox, [PARK.source, PARK.target, ROSE.source, ROSE.target]).double()
+    read = states(toybox, PARK.source, PARK.target, ROSE.source, ROSE.target).double()
     words = ("cat", "cat", "rose", "rose")
     prompts = (PARK.source, PARK.target, ROSE.source, ROSE.target)
     places = [last_subject_token(toybox, p, w) for p, w in zip(prompts, words, strict=True)]
-    x_orig = torch.stack([states[0, places[0]], states[2, places[2]]])
-    x_target = torch.stack([states[1, places[1]], states[3, places[3]]])
+    x_orig = torch.stack([read[0, places[0]], read[2, places[2]]])
+    x_target = torch.stack([read[1, places[1]], read[3, places[3]]])
     sites = toybox.family.path(toybox, "sequence").sites[16:20]
     assert [d.site for d in patch.deltas] == list(sites)
     deltas = written_out(toybox, patch.deltas)

@@ -13,14 +13,16 @@ from overpaint.errors import EditError, OverpaintError, PromptError
 from overpaint.methods.uce_debias import Shares, UCEDebiasConfig, uce_debias
 from overpaint.models.model import Model
 from overpaint.models.sites import module_at
-from overpaint.models.text import encode, last_subject_token
+from overpaint.models.text import last_subject_token
 from overpaint.models.weights import with_deltas, written_out
+
+from .conftest import states
 
 COLOURS = ("red", "blue")
 
 
 def end_of(model: Model, prompt: str) -> torch.Tensor:
-    return encode(model, [prompt])[0, last_subject_token(model, prompt, prompt)]
+    return states(model, prompt)[0, last_subject_token(model, prompt, prompt)]
 
 
 def leaning(model: Model, start: float) -> Shares:
