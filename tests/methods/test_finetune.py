@@ -40,7 +40,14 @@ FEW = ("{}", "a photo of {}")
 @pytest.fixture
 def config(corpus: Corpus) -> FinetuneConfig:
     return FinetuneConfig(
-        layer=5, epochs=2, learning_rate=1e-3, contrast=6, templates=FEW, corpus=corpus, penalty=0.1
+        layer=5,
+        epochs=2,
+        learning_rate=1e-3,
+        contrast=6,
+        templates=FEW,
+        corpus=corpus,
+        penalty=0.1,
+        component="text_encoder",
     )
 
 

@@ -69,7 +69,7 @@ def test_without_layers_it_edits_them_all(toybox: Model) -> None:
 @pytest.mark.parametrize(
     ("edits", "config", "error", "words"),
     [
-        ([ROSE], LocoEditConfig(layers=(16,)), SiteError, "0 to 15, got layer 16"),
+        ([ROSE], LocoEditConfig(layers=(16,)), SiteError, "0 to 15 that read text, got layer 16"),
         ([ROSE], LocoEditConfig(layers=(-1, 3)), SiteError, "got layer -1"),
         ([ROSE], LocoEditConfig(localization=replace(FOUND, layers=(20,))), SiteError, "20"),
         ([], LocoEditConfig(), EditError, "at least one"),
