@@ -31,7 +31,13 @@ returns."""
 def sampling_for(model: Model, sampling: Sampling | None = None) -> Sampling:
     """``sampling`` completed by the model's card, and that by the pipeline's own defaults."""
     card = model.card
-    own = Sampling(steps=card.steps, guidance=card.guidance, batch_size=card.batch_size)
+    own = Sampling(
+        steps=card.steps,
+        guidance=card.guidance,
+        batch_size=card.batch_size,
+        height=card.height,
+        width=card.width,
+    )
     return (sampling or Sampling()).over(own.over(model.family.defaults(model.pipeline)))
 
 

@@ -10,6 +10,9 @@ from typing import Any
 
 from overpaint.errors import ModelError
 from overpaint.models.families.base import Family, Segment, Template, TextPath
+from overpaint.models.families.flux import Flux
+from overpaint.models.families.pixart import PixArt
+from overpaint.models.families.sd3 import StableDiffusion3
 from overpaint.models.families.unets import (
     LatentConsistency,
     StableDiffusion1,
@@ -33,6 +36,9 @@ FAMILIES: list[Family] = [
     StableDiffusion2(),
     LatentConsistency(),
     StableDiffusionXL(),
+    StableDiffusion3(),
+    Flux(),
+    PixArt(),
 ]
 """All families, in the order in which they are listed."""
 
