@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 import torch
 
-from overpaint.errors import PromptError
+from overpaint.errors import ConfigError, PromptError
 from overpaint.models.conditioning import join
 from overpaint.models.hooks import record
 from overpaint.models.model import Model
@@ -70,9 +70,11 @@ def test_encode_is_what_the_pipeline_feeds_its_unet(toybox: Model) -> None:
 
 @pytest.mark.parametrize("guidance", [None, 0.0, 1.0])
 def test_without_guidance_nothing_leads_away(toybox: Model, guidance: float | None) -> None:
-    (found,) = encode(toybox, ["a rose"], Sampling(guidance=guidance, negative_prompt="a cat"))
+    (found,) = encode(toybox, ["a rose"], Sampling(guidance=guidance))
     assert found.tensors.keys() == {"prompt_embeds"}
     assert not found.guided
+    with pytest.raises(ConfigError, match="negative prompt has no effect without guidance above 1"):
+        encode(toybox, ["a rose"], Sampling(guidance=guidance, negative_prompt="a cat"))
 
 
 def test_negative_prompts_are_the_pipelines(toybox: Model) -> None:
