@@ -21,6 +21,7 @@ from overpaint.models.sites import text_transformer
 from overpaint.models.spans import align, end_rows, last_subject_token, subject_span
 from overpaint.models.tokens import (
     Tokens,
+    is_cut,
     max_length,
     prompt_tokens,
     refuse_empty,
@@ -35,6 +36,7 @@ __all__ = [
     "encode",
     "end_rows",
     "hidden_states",
+    "is_cut",
     "last_subject_token",
     "max_length",
     "pooled",

@@ -92,6 +92,12 @@ def token_count(model: Model, prompt: str, component: str = "text_encoder") -> i
     return len(model.tokenizer(component)(text, verbose=False).input_ids)
 
 
+def is_cut(model: Model, prompt: str, component: str = "text_encoder") -> bool:
+    """Whether ``prompt`` is longer than the pipeline reads, so that its end is cut off."""
+    limit = max_length(model, component) + model.family.dropped(model, component)
+    return token_count(model, prompt, component) > limit
+
+
 def tokenize(
     model: Model,
     prompts: Sequence[str],
