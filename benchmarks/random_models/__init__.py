@@ -8,7 +8,7 @@ One model per family, for tests and for timings; no pretrained weights are neede
 Their pictures mean nothing, but they depend on every word of the prompt.
 """
 
-from random_models import dits, unets  # noqa: F401  (each registers its models)
+from random_models import dits, t5_unets, unets  # noqa: F401  (each registers its models)
 from random_models.registry import RECIPES, build, call_arguments
 
 NAMES: tuple[str, ...] = tuple(RECIPES)

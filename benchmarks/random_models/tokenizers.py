@@ -55,6 +55,55 @@ def t5_tokenizer(*, length: int = 512) -> Any:
     return T5TokenizerFast(vocab=pieces, model_max_length=length)
 
 
+def llama_tokenizer(
+    *, pad_token: str = "<pad>", add_bos_token: bool = False, length: int = 256
+) -> Any:
+    """A ``LlamaTokenizerFast``: word pieces with ``▁``, unknown characters as their bytes.
+
+    As AuraFlow has it: no start token, an end token after the text.
+    """
+    from transformers import LlamaTokenizerFast
+
+    pieces = ["<unk>", "<s>", "</s>", *_fallback_bytes(), *_letters(), *_joined(_word_merges())]
+    return LlamaTokenizerFast(
+        vocab=_numbered([*pieces, pad_token]),
+        merges=_word_merges(),
+        pad_token=pad_token,
+        padding_side="right",
+        add_bos_token=add_bos_token,
+        add_eos_token=True,
+        model_max_length=length,
+    )
+
+
+def gemma_tokenizer(*, length: int = 256) -> Any:
+    """A ``GemmaTokenizerFast``: as Llama's pieces, a start token before the text, none after."""
+    from transformers import GemmaTokenizerFast
+
+    special = ["<pad>", "<eos>", "<bos>", "<unk>", "<mask>"]
+    pieces = [*special, *_fallback_bytes(), *_letters(), *_joined(_word_merges())]
+    return GemmaTokenizerFast(
+        vocab=_numbered(pieces),
+        merges=_word_merges(),
+        padding_side="right",
+        add_bos_token=True,
+        add_eos_token=False,
+        model_max_length=length,
+    )
+
+
+def bert_tokenizer(*, length: int = 77) -> Any:
+    """A ``BertTokenizer``: whole words, and characters (``##`` inside a word) for all others."""
+    from transformers import BertTokenizer
+
+    text = " ".join(captions()).lower()
+    words = [word for word, _ in pre_tokenizers.BertPreTokenizer().pre_tokenize_str(text)]
+    letters = sorted(set(text) - {" "})
+    pieces = [*letters, *(f"##{letter}" for letter in letters), *words]
+    vocab = _numbered(["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", *pieces])
+    return BertTokenizer(vocab=vocab, model_max_length=length)
+
+
 @cache
 def _clip_merges() -> _Merges:
     """Merges over bytes where the last byte of a word carries ``</w>``."""
@@ -62,7 +111,8 @@ def _clip_merges() -> _Merges:
 
     tokenizer = Tokenizer(models.BPE(end_of_word_suffix="</w>"))
     tokenizer.pre_tokenizer = CLIPTokenizer().backend_tokenizer.pre_tokenizer
-    return _learn(tokenizer, captions(), end_of_word_suffix="</w>")
+    settings = {"initial_alphabet": _bytes(), "end_of_word_suffix": "</w>"}
+    return _learn(tokenizer, captions(), **settings)
 
 
 @cache
@@ -86,31 +136,40 @@ def _unigrams() -> list[tuple[str, float]]:
     The pieces are counted in the captions as merging cuts them, each once more than it occurs, so
     that no score is infinite.
     """
+    merges = _word_merges()
+    pieces = [*_letters(), *_joined(merges)]
+    merging = Tokenizer(models.BPE(vocab=_numbered(pieces), merges=merges))
+    merging.pre_tokenizer = pre_tokenizers.WhitespaceSplit()
+    seen = Counter(piece for text in _marked() for piece in merging.encode(text).tokens)
+    total = sum(seen[piece] + 1 for piece in pieces)
+    return [(piece, math.log((seen[piece] + 1) / total)) for piece in dict.fromkeys(pieces)]
+
+
+@cache
+def _word_merges() -> _Merges:
+    """Merges over characters where a word starts with ``▁`` (and, first in a text, without)."""
     tokenizer = Tokenizer(models.BPE())
     tokenizer.pre_tokenizer = pre_tokenizers.Sequence(
-        [pre_tokenizers.WhitespaceSplit(), pre_tokenizers.Metaspace()]
+        [pre_tokenizers.WhitespaceSplit(), pre_tokenizers.Punctuation()]
     )
-    texts = captions()
-    merges = _learn(tokenizer, texts, bytes_first=False)
-    letters = sorted({letter for text in texts for letter in text if not letter.isspace()} | {"▁"})
-    pieces = dict.fromkeys([*letters, *_joined(merges)], 1)
-    seen = Counter(piece for text in texts for piece in tokenizer.encode(text).tokens)
-    counts = {piece: count + seen[piece] for piece, count in pieces.items()}
-    total = sum(counts.values())
-    return [(piece, math.log(count / total)) for piece, count in counts.items()]
+    return _learn(tokenizer, [*_marked(), *captions()])
 
 
-def _learn(
-    tokenizer: Tokenizer, texts: Iterable[str], *, bytes_first: bool = True, **settings: Any
-) -> _Merges:
+@cache
+def _letters() -> list[str]:
+    """Every character of the captions, ``▁`` first."""
+    return ["▁", *sorted({letter for text in captions() for letter in text if letter != " "})]
+
+
+def _marked() -> list[str]:
+    """The captions with ``▁`` before every word."""
+    return [" ".join(f"▁{word}" for word in text.split()) for text in captions()]
+
+
+def _learn(tokenizer: Tokenizer, texts: Iterable[str], **settings: Any) -> _Merges:
     """The merges learnt from ``texts`` with the pre-tokenizer set: enough for every whole word."""
-    alphabet = _bytes() if bytes_first else []
     trainer = trainers.BpeTrainer(
-        vocab_size=100_000,
-        min_frequency=1,
-        initial_alphabet=alphabet,
-        show_progress=False,
-        **settings,
+        vocab_size=100_000, min_frequency=1, show_progress=False, **settings
     )
     tokenizer.train_from_iterator(texts, trainer)
     merges = json.loads(tokenizer.to_str())["model"]["merges"]
@@ -123,6 +182,11 @@ def _bytes() -> list[str]:
     printable = [*range(33, 127), *range(161, 173), *range(174, 256)]
     others = [byte for byte in range(256) if byte not in printable]
     return [chr(byte) for byte in printable] + [chr(256 + place) for place in range(len(others))]
+
+
+def _fallback_bytes() -> list[str]:
+    """The tokens that stand for single bytes beside a vocabulary of characters."""
+    return [f"<0x{byte:02X}>" for byte in range(256)]
 
 
 def _pair(line: str) -> tuple[str, str]:
