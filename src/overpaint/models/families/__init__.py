@@ -10,7 +10,9 @@ from typing import Any
 
 from overpaint.errors import ModelError
 from overpaint.models.families.base import Family, Segment, Template, TextPath
+from overpaint.models.families.deepfloyd import DeepFloydIF
 from overpaint.models.families.flux import Flux
+from overpaint.models.families.kandinsky3 import Kandinsky3
 from overpaint.models.families.pixart import PixArt
 from overpaint.models.families.sd3 import StableDiffusion3
 from overpaint.models.families.unets import (
@@ -39,6 +41,8 @@ FAMILIES: list[Family] = [
     StableDiffusion3(),
     Flux(),
     PixArt(),
+    DeepFloydIF(),
+    Kandinsky3(),
 ]
 """All families, in the order in which they are listed."""
 
