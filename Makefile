@@ -25,7 +25,7 @@ help:
 	$(PYTHON) -m venv .venv
 	@touch $@
 .venv/installed: .venv/created pyproject.toml constraints.txt
-	$(INSTALL) -e '.[lora]'
+	$(INSTALL) -e '.[lora,benchmark]'
 	@touch $@
 .venv/installed-test: .venv/installed
 	$(INSTALL) -e '.[test]'

@@ -36,9 +36,10 @@ from overpaint.methods.refact_config import weighed
 from overpaint.methods.refact_contexts import Contexts, gather
 from overpaint.methods.refact_objective import Objective
 from overpaint.methods.time_edit import TIMEConfig, deltas, rows
+from overpaint.models.embedded import toybox_folder
 from overpaint.models.families import SD1
 from overpaint.models.hooks import replace
-from overpaint.models.load import silence, toybox_folder
+from overpaint.models.loaders import silence
 from overpaint.models.model import Model
 from overpaint.models.sites import cross_attention_sites, mlp_site, module_at
 from overpaint.models.text import last_subject_token, pooled, tokenize

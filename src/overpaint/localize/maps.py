@@ -7,8 +7,8 @@ from typing import Any
 
 from PIL import Image
 
-from overpaint.localize.figures import drawn, new_figure
 from overpaint.localize.trace import Trace
+from overpaint.plotting import as_image, new_figure
 
 SPECIAL = {"<|endoftext|>": "end"}  # how a token is written beside a map
 
@@ -34,7 +34,7 @@ def heat_map(traces: Mapping[str, Trace]) -> Image.Image:
     bar.ax.set_title("effect", fontsize=8)
     bar.ax.tick_params(labelsize=8)
     bar.outline.set_visible(False)
-    return drawn(figure)
+    return as_image(figure)
 
 
 def _draw(place: Any, trace: Trace, limit: float, *, named: bool) -> None:

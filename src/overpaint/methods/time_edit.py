@@ -90,7 +90,7 @@ def time_edit(
         config = replace(asked, lam=lam)
         solved = deltas(model, read, config, progress=progress)
         info = {"rows": len(read[0].keys), "rank": solved[0].rank, **chosen}
-        mark = origin(model)
+        mark = origin(model, solved)
     return Patch(solved, "time", tuple(edits), config=settings(config), info=info, **mark)
 
 

@@ -10,7 +10,7 @@ from overpaint.benchmark.report.curves import SHOWN, Point, places, points, seri
 from overpaint.benchmark.report.read import Findings
 from overpaint.benchmark.rows import ConditionRow
 from overpaint.errors import DataError
-from overpaint.localize.figures import drawn, new_figure
+from overpaint.plotting import as_image, new_figure
 
 WIDE, TALL = 7.2, 5.6  # inches
 
@@ -39,7 +39,7 @@ def curves_figure(found: Findings) -> Image.Image:
         axes.set_xlabel(label)
     handles, labels = panels[0, 0].get_legend_handles_labels()
     figure.legend(handles, labels, loc="outside lower center", ncols=3, frameon=False, fontsize=9)
-    return drawn(figure)
+    return as_image(figure)
 
 
 def _panel(axes: Any, lines: dict[str, list[ConditionRow]], values: dict[str, Point]) -> None:

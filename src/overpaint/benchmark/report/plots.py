@@ -10,7 +10,7 @@ from itertools import count
 from typing import Any
 
 from overpaint.benchmark.report.markup import Html, element
-from overpaint.localize.figures import new_figure
+from overpaint.plotting import new_figure
 
 INK, MUTED, RULE, PAPER = "#010101", "#020202", "#030303", "#040404"
 _VARIABLES = {INK: "ink", MUTED: "muted", RULE: "rule", PAPER: "paper"}

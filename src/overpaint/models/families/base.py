@@ -116,6 +116,8 @@ class Family:
     """The pipeline's component that removes noise."""
     encoders: ClassVar[tuple[str, ...]] = ("text_encoder",)
     """Components that read the prompt, in the order in which the pipeline calls them."""
+    towers: ClassVar[tuple[str, ...]] = ()
+    """Those of :attr:`encoders` that are causal CLIP towers, whose MLPs can be edited."""
     clip: ClassVar[str] = ""
     """Hub name of the joint CLIP whose text tower the family uses, where there is one."""
     batch_size: ClassVar[int] = 1
@@ -135,6 +137,14 @@ class Family:
     """Whether the denoiser reads the padding, that is, attention has no mask for it."""
     output_type: ClassVar[str] = "pt"
     """The pipeline's ``output_type`` that gives finished pictures: "pt", "np" or "pil"."""
+    lora_forms: ClassVar[tuple[str, ...]] = ("peft",)
+    """Spellings in which a LoRA file is understood, the default first: ``"peft"`` (diffusers and
+    ComfyUI), ``"kohya"`` (ComfyUI, Forge, A1111 and diffusers)."""
+    lora_base: ClassVar[str] = ""
+    """What LoRA files call the base model."""
+    reads: ClassVar[Mapping[str, str]] = {}
+    """What of a picture's text each text encoder is read for: ``"tokens"``, ``"pooled"`` or
+    ``"tokens and pooled"``; ``"tokens"`` where it is left out."""
     unsupported: ClassVar[Mapping[str, str]] = {}
     """What cannot be done with the family: capability to a reason that names what can."""
 
@@ -149,10 +159,8 @@ class Family:
         return tuple(c for c in self.encoders if getattr(pipeline, c, None) is not None)
 
     def clip_encoders(self, model: Model) -> tuple[str, ...]:
-        """The text encoders that are causal CLIP towers, whose MLPs can be edited."""
-        from overpaint.models.sites import is_clip
-
-        return tuple(c for c in model.text_encoders if is_clip(model.component(c)))
+        """Those of :attr:`towers` that ``model`` has."""
+        return tuple(c for c in model.text_encoders if c in self.towers)
 
     def used_layers(self, model: Model, component: str) -> int:
         """How many layers of a CLIP text encoder the picture depends on."""
@@ -418,6 +426,30 @@ class Family:
     def layout(self, conditioning: Conditioning) -> Hashable:
         """What must be equal for prompts in one batch, if no picture is to depend on the others."""
         return conditioning.layout
+
+    # -- LoRA files -----------------------------------------------------------------------------
+
+    def lora_key(self, component: str, name: str, form: str) -> str:
+        """What a LoRA file calls a site; "" if no reader of that form knows it.
+
+        Args:
+            component: Component of the pipeline.
+            name: Name of the linear module, without transformers' inner ``text_model.``.
+            form: One of :attr:`lora_forms`.
+        """
+        if form == "peft":
+            inner = "text_model." if component in self.encoders else ""
+            return f"{component}.{inner}{name}"
+        network = self.kohya_components.get(component)
+        module = self.kohya_module(component, name)
+        return f"{network}_{module.replace('.', '_')}" if network and module else ""
+
+    kohya_components: ClassVar[Mapping[str, str]] = {}
+    """Component to the prefix of its keys in kohya's spelling."""
+
+    def kohya_module(self, component: str, name: str) -> str:  # noqa: ARG002
+        """The module that kohya's spelling means by a site; "" if it has none."""
+        return name
 
 
 class _Reached(Exception):

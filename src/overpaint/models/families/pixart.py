@@ -32,6 +32,7 @@ class PixArt(Family):
         "negative_prompt_attention_mask",
     )
     reads_padding = False
+    lora_base = "pixart"
     bins: ClassVar[tuple[int, ...]] = (32, 64, 128, 256)
     """Latent sizes for which the pipeline knows resolution bins."""
 
