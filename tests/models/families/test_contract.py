@@ -61,6 +61,9 @@ CASES = (
     Case("IF-I"),
     Case("IF-II", generates=False),
     Case("Kandinsky3"),
+    Case("AuraFlow"),
+    Case("Chroma"),
+    Case("HunyuanDiT", functional=("pooling",)),
 )
 GENERATING = tuple(case for case in CASES if case.generates)
 WITHOUT_CLIP = tuple(case for case in CASES if not case.clip)

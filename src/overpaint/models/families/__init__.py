@@ -9,9 +9,12 @@ from __future__ import annotations
 from typing import Any
 
 from overpaint.errors import ModelError
+from overpaint.models.families.auraflow import AuraFlow
 from overpaint.models.families.base import Family, Segment, Template, TextPath
+from overpaint.models.families.chroma import Chroma
 from overpaint.models.families.deepfloyd import DeepFloydIF
 from overpaint.models.families.flux import Flux
+from overpaint.models.families.hunyuandit import HunyuanDiT
 from overpaint.models.families.kandinsky3 import Kandinsky3
 from overpaint.models.families.pixart import PixArt
 from overpaint.models.families.sd3 import StableDiffusion3
@@ -43,6 +46,9 @@ FAMILIES: list[Family] = [
     PixArt(),
     DeepFloydIF(),
     Kandinsky3(),
+    AuraFlow(),
+    Chroma(),
+    HunyuanDiT(),
 ]
 """All families, in the order in which they are listed."""
 
