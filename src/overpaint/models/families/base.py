@@ -404,9 +404,10 @@ class Family:
             "generator": list(generators),
             "output_type": self.output_type,
             **self.guidance(model, sampling),
-            **self.call_options(model, sampling),
         }
-        given = {k: v for k, v in given.items() if v is not None and k in known}
+        given = {k: v for k, v in given.items() if v is not None}
+        given |= self.call_options(model, sampling)
+        given = {k: v for k, v in given.items() if k in known}
         # Text comes encoded; a default such as negative_prompt="" would contradict it.
         given |= {name: None for name in ("prompt", "negative_prompt") if name in known}
         return as_tensor(pipeline(**self.arguments(conditioning), **given).images)
@@ -487,6 +488,20 @@ def cleaned(pipeline: Any, prompt: str) -> str:
     """
     clean = call_defaults(pipeline).get("clean_caption", False)
     return pipeline._text_preprocessing(prompt, clean_caption=clean and can_clean())[0]
+
+
+def chat(say: Callable[[str], str], prompt: str, *, special: bool = True) -> Template:
+    """``prompt`` in a chat.
+
+    Args:
+        say: Renders the chat in which the user says a text.
+        prompt: What the user says.
+        special: Whether the tokenizer adds its special tokens to the chat.
+    """
+    mark = "\ue000"  # no chat template has it
+    before, after = say(mark).split(mark)
+    text = say(prompt)
+    return Template(before, text[len(before) : len(text) - len(after)], after, special)
 
 
 def can_clean() -> bool:

@@ -107,4 +107,4 @@ class HunyuanDiT(Family):
     def call_options(self, model: Model, sampling: Sampling) -> dict[str, Any]:  # noqa: ARG002
         """Sizes are rounded to those the model was trained at, unless its own is smaller."""
         small = int(getattr(model.denoiser.config, "sample_size", 128)) < 64
-        return {"use_resolution_binning": False if small else None}
+        return {"use_resolution_binning": False} if small else {}
