@@ -9,7 +9,7 @@ from __future__ import annotations
 from typing import Any
 
 from overpaint.errors import ModelError
-from overpaint.models.families.base import Family, Segment, Template, TextPath
+from overpaint.models.families.base import Family, Segment, Template, TextLayer, TextPath
 from overpaint.models.families.flux import Flux
 from overpaint.models.families.pixart import PixArt
 from overpaint.models.families.sd3 import StableDiffusion3
@@ -25,6 +25,7 @@ __all__ = [
     "Family",
     "Segment",
     "Template",
+    "TextLayer",
     "TextPath",
     "family_called",
     "family_of",

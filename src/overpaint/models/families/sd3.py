@@ -7,7 +7,7 @@ from typing import Any
 
 from torch import Tensor
 
-from overpaint.models.families.base import Family, Segment, TextPath
+from overpaint.models.families.base import Family, Segment, TextLayer, TextPath, joint_layers
 from overpaint.models.model import Model
 from overpaint.models.sites import site_at
 
@@ -68,3 +68,7 @@ class StableDiffusion3(Family):
         if path.name == "pooled":
             return (found["pooled_prompt_embeds"].unsqueeze(1),)
         return (found["prompt_embeds"],)
+
+    def text_layers(self, model: Model) -> tuple[TextLayer, ...]:
+        """The joint attention of every block."""
+        return joint_layers(model, "transformer_blocks")

@@ -72,6 +72,7 @@ class StableDiffusion1(Family):
     )
     clip = "openai/clip-vit-large-patch14"
     batch_size = 4
+    reads_embeddings = True
     openclip: ClassVar[bool] = False
 
     def matches(self, pipeline: Any) -> bool:
@@ -130,6 +131,7 @@ class StableDiffusionXL(Family):
     )
     encoders = ("text_encoder", "text_encoder_2")
     clip = "openai/clip-vit-large-patch14"
+    reads_embeddings = True
     encoded = (
         "prompt_embeds",
         "negative_prompt_embeds",
