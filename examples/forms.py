@@ -55,7 +55,7 @@ def gender(root: Path, words: list[str], weights: Weights) -> Iterator[str]:
     order = gaps.loc[[*run.labels]].sort_values("value", ascending=False, kind="stable")
     for name, gap in order.iterrows():
         sd = f" ± {gap.sd:.2f}" if gap.sd else ""
-        yield line(explained(run.labels[name]), f"{gap['value']:.2f}{sd}")
+        yield line(explained(run.labels[str(name)]), f"{gap['value']:.2f}{sd}")
     people = run.measures.case[run.measures.case != ""].nunique()
     several = f"{people} profession{'' if people == 1 else 's'}"
     yield from told(run, f"Of {several}; ± deviation over repetitions, where there are some")

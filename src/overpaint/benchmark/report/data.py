@@ -83,7 +83,7 @@ class RunData:
     @cached_property
     def labels(self) -> Mapping[str, str]:
         """Display name of every condition."""
-        return self.conditions.label.to_dict()
+        return dict(zip(self.conditions.index, self.conditions.label, strict=True))
 
     @cached_property
     def editors(self) -> pd.DataFrame:
@@ -126,7 +126,7 @@ class RunData:
     def case_counts(self, kind: str = "all") -> Mapping[str, int]:
         """On how many cases of ``kind`` each condition was scored."""
         scores = self.scores[self.scores.kind == kind]
-        return scores.groupby("condition").cases.first().to_dict()
+        return dict(zip(scores.condition, scores.cases, strict=True))
 
     def ranked(self, kind: str = "all") -> list[str]:
         """The editors that may be compared: those scored on the most cases of ``kind``."""
@@ -211,7 +211,7 @@ def _judged(pictures: pd.DataFrame, cases: Sequence[CaseRow]) -> pd.DataFrame:
 
 def _long(found: Mapping[tuple[str, str], Any]) -> pd.DataFrame:
     rows = [
-        Score(condition, kind, column.name, *asdict(score).values(), summary.cases)
+        (condition, kind, column.name, *asdict(score).values(), summary.cases)
         for (condition, kind), summary in found.items()
         for column in SCORES
         if (score := getattr(summary, column.name)) is not None

@@ -14,7 +14,7 @@ from dataclasses import dataclass, field
 from functools import lru_cache
 from pathlib import Path
 from statistics import fmean
-from typing import Any
+from typing import Any, NamedTuple
 
 import pandas as pd
 from PIL import Image
@@ -29,12 +29,11 @@ QUALITY = 82
 PARTS = ["efficacy", "generality", "specificity"]
 
 
-@dataclass(frozen=True)
-class Picture:
-    """A thumbnail. ``uri`` is empty for a file that cannot be read; ``status`` says why then.
+class Picture(NamedTuple):
+    """A thumbnail.
 
     ``mark`` is "wrong" for a picture that does not show what it should, "low" for one that
-    matches neither caption, or "".
+    matches neither caption, or "". ``status`` says why ``uri`` is empty: "missing", "unreadable".
     """
 
     uri: str
@@ -43,24 +42,38 @@ class Picture:
     status: str = ""
 
 
-@dataclass(frozen=True)
-class CaseCell:
-    """The pictures of one prompt under one condition, and how many are correct."""
+class CaseColumn(NamedTuple):
+    """A condition in the table of a case, with its scores there."""
 
-    condition: str
+    name: str
+    label: str
     is_edit: bool
+    scores: str
+
+
+class CaseCell(NamedTuple):
+    """The pictures of one prompt under one condition, and how many of all are correct."""
+
     pictures: Sequence[Picture] = ()
     count: str = "–"
     title: str = ""
 
 
+class Window(NamedTuple):
+    """What the model generates with one window of layers."""
+
+    label: str
+    score: str
+    is_best: bool
+    pictures: Sequence[Picture]
+
+
 @dataclass(frozen=True)
 class CaseView:
-    """A case as the page shows it.
+    """A case as the page shows it: a summary line, and a table of prompts or a strip of windows.
 
-    ``headline`` and ``by`` are the number in its summary and whose it is; ``pair`` the pictures
-    there. ``columns`` head the ``rows`` of cells, one per prompt; ``strip`` has the windows
-    instead, each with its name, score and pictures.
+    ``headline`` and ``by`` are the number in the summary and whose it is, ``pair`` the pictures
+    there; ``scores`` are percentages by editor.
     """
 
     name: str
@@ -70,9 +83,9 @@ class CaseView:
     worst_prompt: str = ""
     pair: Sequence[Picture] = ()
     scores: Mapping[str, int] = field(default_factory=dict)
-    columns: Sequence[tuple[CaseCell, str, str]] = ()
+    columns: Sequence[CaseColumn] = ()
     rows: Sequence[tuple[Mapping[str, Any], Sequence[CaseCell]]] = ()
-    strip: Sequence[tuple[str, str, bool, Sequence[Picture]]] = ()
+    windows: Sequence[Window] = ()
 
 
 class CaseGallery:
@@ -82,18 +95,15 @@ class CaseGallery:
         self.run = run
         self.limit = limit
         self.keep = int(run.configuration.get("keep") or 0)
-        names = run.pictures.picture.unique()
-        self.has_files = any(name and run.picture_file(name).is_file() for name in names)
-        self.files_missing = bool(self.keep and not self.has_files and any(names))
         pictures = run.pictures.assign(low=low_match(run))
         self._pictures: dict[tuple[str, str, str], list[Any]] = {}
         for row in pictures.itertuples():
-            self._pictures.setdefault((row.condition, row.case, row.prompt), []).append(row)
+            key: Any = (row.condition, row.case, row.prompt)
+            self._pictures.setdefault(key, []).append(row)
+        self.has_files = any(map(self._exists, pictures.itertuples()))
+        self.lost_files = bool(self.keep and pictures.picture.any() and not self.has_files)
         self.marks_low = bool(pictures.low.any())
-        self.many_edits = any(
-            sweep["over"] == EDITS and not sweep["alone"]
-            for sweep in run.configuration.get("sweeps", ())
-        )
+        self.many_edits = bool(_held_series(run))
 
     def cases(self) -> Iterator[CaseView]:
         """All cases, those first in which some editor did worst."""
@@ -110,11 +120,8 @@ class CaseGallery:
             yield self._windows(case, scores[scores.case == case.name], number < self.limit)
 
     def _case(self, case: CaseRow, scores: pd.Series, shown: bool) -> CaseView:
-        columns = [self._heading(case, name) for name in self._conditions(case)]
-        rows = [
-            (probe, [self._cell(case, probe, cell.condition, shown) for cell, *_ in columns])
-            for probe in case.probes
-        ]
+        columns = self._columns(case)
+        rows = [(p, [self._cell(c, case, p, shown) for c in columns]) for p in case.probes]
         if scores.empty:
             headline = "not scored yet" if self.run.editors.missing.any() else "not edited"
             return CaseView(case.name, case.kind, headline, columns=columns, rows=rows)
@@ -132,55 +139,48 @@ class CaseGallery:
             rows,
         )
 
-    def _conditions(self, case: CaseRow) -> list[str]:
-        """Unedited, edited, then by the oracle; only those with pictures of the case."""
+    def _columns(self, case: CaseRow) -> list[CaseColumn]:
+        """Unedited, edited, then by the oracle; only conditions with pictures of the case."""
         order = {"baseline": 0, "oracle": 2, "rewrite": 2}
-        prompts = [probe["place"] for probe in case.probes]
-        known = [
-            name
-            for name in self.run.conditions.index
-            if any((name, case.name, prompt) in self._pictures for prompt in prompts)
-        ]
-        return sorted(known, key=lambda name: order.get(self.run.conditions.method[name], 1))
+        scores = self.run.case_scores[self.run.case_scores.case == case.name].set_index("condition")
+        columns = []
+        for name, own in self.run.conditions.sort_values(
+            "method", key=lambda methods: methods.map(order).fillna(1), kind="stable"
+        ).iterrows():
+            if any((name, case.name, probe["place"]) in self._pictures for probe in case.probes):
+                parts = [x for x in scores[scores.index == name][PARTS].to_numpy().flat if x == x]
+                percent = " · ".join(f"{100 * x:.0f}" for x in parts if x is not None)
+                columns.append(CaseColumn(str(name), own.label, bool(own.is_edit), percent))
+        return columns
 
-    def _heading(self, case: CaseRow, name: str) -> tuple[CaseCell, str, str]:
-        scores = self.run.case_scores
-        own = scores[(scores.condition == name) & (scores.case == case.name)]
-        percent = " · ".join(
-            f"{100 * v:.0f}" for v in own[PARTS].dropna(axis="columns").to_numpy().flat
-        )
-        cell = CaseCell(name, bool(self.run.conditions.is_edit[name]))
-        return cell, self.run.labels[name], percent
-
-    def _cell(self, case: CaseRow, probe: Mapping[str, Any], name: str, shown: bool) -> CaseCell:
-        key, is_edit = (name, case.name, probe["place"]), bool(self.run.conditions.is_edit[name])
-        rows = self._pictures.get(key, [])
+    def _cell(
+        self, column: CaseColumn, case: CaseRow, probe: Mapping[str, Any], shown: bool
+    ) -> CaseCell:
+        rows = self._pictures.get((column.name, case.name, probe["place"]))
         if not rows:
-            return CaseCell(name, is_edit)
+            return CaseCell()
         low = sum(row.low for row in rows)
         count = f"{sum(row.correct for row in rows)} of {len(rows)}"
+        count += f", {low} low match" if low else ""
         title = f"mean margin of the judge: {fmean(row.margin for row in rows):+.3f}"
-        pictures = self._kept(key, marked=is_edit) if shown else ()
-        return CaseCell(
-            name, is_edit, pictures, f"{count}, {low} low match" if low else count, title
-        )
+        return CaseCell(self._kept(rows, column.is_edit) if shown else (), count, title)
 
-    def _kept(self, key: tuple[str, str, str], *, marked: bool) -> list[Picture]:
-        """The pictures of a cell that were kept, those with a missing file as such."""
-        rows = self._pictures.get(key, []) if self.has_files else []
-        shown = [row for row in rows if (row.picture and row.seed < self.keep) or self._exists(row)]
-        return [_picture(self.run, row, marked) for row in shown]
+    def _kept(self, rows: Sequence[Any], marked: bool) -> list[Picture]:
+        """The pictures that were kept, those with a missing file as such."""
+        kept = [row for row in rows if (row.picture and row.seed < self.keep) or self._exists(row)]
+        return [_picture(self.run, row, marked) for row in kept] if self.has_files else []
 
     def _pair(self, editor: str, case: CaseRow, probe: Mapping[str, Any]) -> list[Picture]:
         """The picture with the lowest margin, and the unedited model's of the same seed."""
-        key = case.name, probe["place"]
-        after = [row for row in self._pictures.get((editor, *key), []) if self._exists(row)]
+        before, after = (
+            [r for r in self._pictures.get((n, case.name, probe["place"]), []) if self._exists(r)]
+            for n in (self.run.first("baseline"), editor)
+        )
         if not after:
             return []
         lowest = min(after, key=lambda row: row.margin)
-        before = self._pictures.get((self.run.first("baseline"), *key), [])
-        same = [row for row in before if row.seed == lowest.seed and self._exists(row)]
-        return [*(_picture(self.run, row, False) for row in same), _picture(self.run, lowest, True)]
+        same = [_picture(self.run, row, False) for row in before if row.seed == lowest.seed]
+        return [*same, _picture(self.run, lowest, True)]
 
     def _exists(self, row: Any) -> bool:
         return bool(row.picture) and self.run.picture_file(row.picture).is_file()
@@ -195,20 +195,21 @@ class CaseGallery:
     def _windows(self, case: CaseRow, scores: pd.DataFrame, shown: bool) -> CaseView:
         best = best_window(self.run, case.kind, scores)
         means = scores.groupby("condition").clip.mean()
-        strip, pair = [], []
+        windows, pair = [], []
         for name, label in self.run.labels.items():
-            key = (name, case.name, "source")
-            pictures = self._kept(key, marked=False) if shown else []
+            rows = self._pictures.get((name, case.name, "source"), [])
+            pictures = self._kept(rows, marked=False) if shown else []
             is_best = best is not None and best.moved and best.name == name
             if is_best or self.run.conditions.method[name] == "baseline":
                 pair += pictures[:1]
             score = f"{means[name]:.1f}" if name in means else "–"
-            strip.append((label, score, is_best, pictures))
-        headline, by = ("not generated yet", "") if best is None else (
-            (self.run.labels[best.name], f"best: {best.score:.1f}") if best.moved
-            else ("no window", "improves on the unedited model")
-        )  # fmt: skip
-        return CaseView(case.name, case.kind, headline, by, pair=pair, strip=strip)
+            windows.append(Window(label, score, is_best, pictures))
+        headline, by = "not generated yet", ""
+        if best is not None:
+            headline, by = "no window", "improves on the unedited model"
+            if best.moved:
+                headline, by = self.run.labels[best.name], f"best: {best.score:.1f}"
+        return CaseView(case.name, case.kind, headline, by, pair=pair, windows=windows)
 
 
 @dataclass(frozen=True)
@@ -270,12 +271,7 @@ def low_match(run: RunData) -> pd.Series:
     below = (pictures.new.to_numpy() < limits.new.to_numpy()) & (
         pictures.old.to_numpy() < limits.old.to_numpy()
     )
-    held = [
-        sweep.get("series") or sweep["method"]
-        for sweep in run.configuration.get("sweeps", ())
-        if sweep["over"] == EDITS and not sweep["alone"]
-    ]
-    editors = run.editors.index[~run.editors.series.isin(held)]
+    editors = run.editors.index[~run.editors.series.isin(_held_series(run))]
     return pictures.correct & below & pictures.condition.isin(editors)
 
 
@@ -304,6 +300,15 @@ def match_thresholds(run: RunData) -> pd.DataFrame:
         {"new": unchanged.where(stays, new.where(known)),
          "old": unchanged.where(stays, old.where(known))}
     )  # fmt: skip
+
+
+def _held_series(run: RunData) -> list[str]:
+    """The curves whose models hold many edits at once."""
+    return [
+        sweep.get("series") or sweep["method"]
+        for sweep in run.configuration.get("sweeps", ())
+        if sweep["over"] == EDITS and not sweep["alone"]
+    ]
 
 
 @lru_cache(maxsize=4096)

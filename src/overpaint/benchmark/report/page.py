@@ -13,7 +13,7 @@ from overpaint.benchmark.report.data import RunData
 from overpaint.benchmark.report.formatting import SCORE, format_p, plural
 from overpaint.benchmark.report.gallery import CaseGallery, best_window, clip_scores, data_uri
 from overpaint.benchmark.report.render import Table
-from overpaint.benchmark.report.tables import ALPHA, best_editor
+from overpaint.benchmark.report.tables import ALPHA, leads
 from overpaint.benchmark.rows import OVERALL
 
 MEDIA_TYPES = {"csv": "text/csv", "md": "text/markdown", "tex": "text/x-tex"}
@@ -39,7 +39,7 @@ def html_page(
     return _environment().get_template("page.html.j2").render(
         run=run,
         facts=_facts(run),
-        finding=finding(run, by_name.get("significance")),
+        finding=finding(run),
         tables=by_name,
         measures=[table for name, table in by_name.items() if name.startswith("measures")],
         curves=plots.curves(run),
@@ -59,11 +59,11 @@ def html_page(
     )  # fmt: skip
 
 
-def finding(run: RunData, significance: Table | None) -> dict[str, Any]:
+def finding(run: RunData) -> dict[str, Any]:
     """What the sentence at the head of the page says; empty if there is nothing to compare."""
     if run.configuration.get("window"):
         return _best_windows(run)
-    return _gender_gaps(run) or _lead(run, significance)
+    return _gender_gaps(run) or _lead(run)
 
 
 def _environment() -> Environment:
@@ -116,11 +116,11 @@ def _gender_gaps(run: RunData) -> dict[str, Any]:
     }
 
 
-def _lead(run: RunData, significance: Table | None) -> dict[str, Any]:
+def _lead(run: RunData) -> dict[str, Any]:
     """The best editor, its F1, and its lead over the second."""
-    best = best_editor(run)
+    best, tests = leads(run)
     score = run.score(best, "f1") if best else None
-    if best is None or score is None or significance is None:
+    if best is None or score is None or tests.empty:
         return {}
     column = SCORE["f1"]
     found = {
@@ -128,14 +128,11 @@ def _lead(run: RunData, significance: Table | None) -> dict[str, Any]:
         "editors": len(run.ranked()),
         "score": f"{column.format(score.value)} ({column.format_interval(score.low, score.high)})",
     }
-    leads = significance.frame["f1"].dropna(subset="value").sort_values("value", kind="stable")
-    if len(leads):
-        second = leads.iloc[0]
-        found["second"] = leads.index.get_level_values("method")[0]
-        lead = second["value"]
+    smallest = tests[tests.measure == "f1"].nsmallest(1, "value")
+    for _, condition, _, lead, _, _, p in smallest.itertuples():
+        found["second"] = run.labels[condition]
         found["lead"] = column.format(lead) if round(100 * lead, column.decimals) > 0 else ""
-        found["p"] = format_p(second["p"])
-        found["significant"] = second["p"] < ALPHA
+        found["p"], found["significant"] = format_p(p), p < ALPHA
     return found
 
 

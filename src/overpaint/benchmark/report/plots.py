@@ -5,10 +5,10 @@ from __future__ import annotations
 import io
 import re
 import warnings
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
-from itertools import count, pairwise
+from itertools import pairwise
 from typing import Any
 
 import pandas as pd
@@ -61,7 +61,7 @@ def svg_plot(
     Args:
         draw: Draws on matplotlib axes, in the colours of this module.
         label: What the plot shows, for screen readers.
-        name: Prefix of the ids in the SVG; plots of one page need different ones.
+        name: Seed of the ids in the SVG; plots of one page need different ones.
         size: Width and height in inches.
         caption: Text below the plot.
 
@@ -76,6 +76,7 @@ def svg_plot(
         "svg.fonttype": "none",
         "svg.hashsalt": name,
         "text.parse_math": False,
+        "axes.titlecolor": INK,
     }
     file = io.StringIO()
     with rc_context(settings), warnings.catch_warnings():
@@ -85,7 +86,7 @@ def svg_plot(
         for text in figure.findobj(Text):
             text.set_parse_math(False)  # a name from the data may look like mathematics
         figure.savefig(file, format="svg")
-    return Plot(Markup(_embedded(file.getvalue(), name)), label, caption)
+    return Plot(Markup(_embedded(file.getvalue())), label, caption)
 
 
 def curves(run: RunData) -> dict[str, pd.DataFrame]:
@@ -97,18 +98,18 @@ def curves(run: RunData) -> dict[str, pd.DataFrame]:
 
 def curve_plots(run: RunData) -> list[Plot]:
     """A plot for each score and each measure, with all curves in it; empty without curves."""
-    found = curves(run)
-    x_label = str(run.configuration.get("x_label") or "setting")
+    found, x_label = curves(run), _x_label(run)
+    colors = [color(points.color.iloc[0]) for points in found.values()]
     # Windows of layers have a measure for each kind of attribute; their scores say nothing.
     scores = () if run.configuration.get("window") else CURVE_SCORES
     wanted = [(f"{SCORE[name].label}, %", score_bands(run, name)) for name in scores]
     for measure, own in run.overall.groupby("measure", sort=False):
-        bands = zip(own.condition, own.value - own.sd, own.value, own.value + own.sd, strict=True)
-        wanted.append((measure_label(str(measure)), {name: band for name, *band in bands}))
+        bands = zip(own["value"] - own.sd, own["value"], own["value"] + own.sd, strict=True)
+        wanted.append((measure_label(str(measure)), dict(zip(own.condition, bands, strict=True))))
     plots = []
     for number, (title, bands) in enumerate(wanted):
         if any(name in bands for points in found.values() for name in points.index):
-            draw = partial(_draw_curves, run, found, bands, title, x_label)
+            draw = partial(_draw_curves, found, colors, bands, [*references(run)], title, x_label)
             label = f"{title} against {x_label}"
             plots.append(svg_plot(draw, label, f"curves{number}", (4.4, 3.0)))
     return plots
@@ -140,19 +141,13 @@ def curves_figure(run: RunData) -> Image.Image:
     if not found:
         raise DataError("expected a run with curves, got one without sweeps; see its page instead")
     figure, axes = new_figure(7.2, 5.6, 2, 2, share=True)
+    x_label, colors = _x_label(run), [f"C{number}" for number in range(len(found))]
     for panel, measure in zip(axes.flat, CURVE_SCORES, strict=True):
-        bands = score_bands(run, measure)
-        for number, points in enumerate(found.values()):
-            _draw_band(
-                panel, points, bands, f"C{number}", alpha=0.12, label=points.line_label.iloc[0]
-            )
+        bands, title = score_bands(run, measure), f"{SCORE[measure].label}, %"
+        _draw_curves(found, colors, bands, (), title, x_label, panel)
         panel.grid(color="0.9", linewidth=0.6)
         panel.set_axisbelow(True)
-        panel.set_title(f"{SCORE[measure].label}, %", loc="left", fontsize=10)
-    set_ticks(axes[0, 0], [x for points in found.values() for x in points.x])
-    axes[0, 0].set_ylim(-3, 103)
-    for panel in axes[1]:
-        panel.set_xlabel(str(run.configuration.get("x_label") or "setting"))
+        panel.label_outer()
     handles, labels = axes[0, 0].get_legend_handles_labels()
     figure.legend(handles, labels, loc="outside lower center", ncols=3, frameon=False, fontsize=9)
     return as_image(figure)
@@ -210,8 +205,12 @@ def set_ticks(axes: Any, values: Sequence[float]) -> None:
 
 def curves_heading(run: RunData) -> str:
     """Heading of the curves: what they are drawn over."""
-    x_label = str(run.configuration.get("x_label") or "setting")
+    x_label = _x_label(run)
     return f"By {'number of edits' if x_label == EDITS else x_label}"
+
+
+def _x_label(run: RunData) -> str:
+    return str(run.configuration.get("x_label") or "setting")
 
 
 @dataclass(frozen=True)
@@ -234,46 +233,40 @@ class _Point:
 def _points(run: RunData) -> list[_Point]:
     points = []
     for name, own in run.conditions.sort_values(["series", "x"], kind="stable").iterrows():
-        scores = [run.score(str(name), m) for m in ("generality", "specificity", "f1")]
-        if None not in scores:
-            label = own.line_label if own.series else own.label
-            points.append(_Point(label, own.line, own.series, color(own.color), *scores))
+        label = own.line_label if own.series else own.label
+        general, specific, f1 = (
+            run.score(str(name), m) for m in ("generality", "specificity", "f1")
+        )
+        if general and specific and f1:
+            paint = color(own.color)
+            points.append(_Point(label, own.line, own.series, paint, general, specific, f1))
     return points
 
 
-def _draw_band(
-    axes: Any,
-    points: pd.DataFrame,
-    bands: Mapping[str, Band],
-    paint: str,
-    alpha: float,
-    **line: Any,
-) -> None:
-    known = [(x, *bands[name]) for name, x in points.x.items() if name in bands]
-    if known:
-        at, low, value, high = zip(*known, strict=True)
-        axes.fill_between(at, low, high, color=paint, alpha=alpha, linewidth=0)
-        axes.plot(at, value, "o-", color=paint, linewidth=1.6, markersize=4, **line)
-
-
 def _draw_curves(
-    run: RunData,
     found: Mapping[str, pd.DataFrame],
+    colors: Sequence[str],
     bands: Mapping[str, Band],
+    lines: Iterable[tuple[str, str, str]],
     title: str,
     x_label: str,
     axes: Any,
 ) -> None:
-    for points in found.values():
-        _draw_band(axes, points, bands, color(points.color.iloc[0]), alpha=0.14)
-    for name, _, style in references(run):
+    for points, paint in zip(found.values(), colors, strict=True):
+        known = [(x, *bands[n]) for n, x in zip(points.index, points.x, strict=True) if n in bands]
+        if known:
+            at, low, value, high = zip(*known, strict=True)
+            label = points.line_label.iloc[0]
+            axes.fill_between(at, low, high, color=paint, alpha=0.13, linewidth=0)
+            axes.plot(at, value, "o-", color=paint, linewidth=1.6, markersize=4, label=label)
+    for name, _, style in lines:
         if name in bands:
             axes.axhline(bands[name][1], color=MUTED, linewidth=1, linestyle=style)
     set_ticks(axes, [x for points in found.values() for x in points.x])
     if title.endswith("%"):
         axes.set_ylim(-3, 103)
     axes.set_xlabel(x_label)
-    axes.set_title(title, loc="left", fontsize=10, color=INK)
+    axes.set_title(title, loc="left", fontsize=10)
 
 
 def _draw_tradeoff(points: Sequence[_Point], axes: Any) -> None:
@@ -373,20 +366,13 @@ def _style(figure: Any, axes: Any) -> None:
         axis.label.set_fontsize(9)
 
 
-def _embedded(svg: str, name: str) -> str:
-    """The ``<svg>`` element alone: no prologue, no addresses, its own ids, the page's colours."""
+def _embedded(svg: str) -> str:
+    """The ``<svg>`` element alone: no prologue, no addresses, the page's colours."""
     svg = svg[svg.index("<svg") :]
     svg = re.sub(r"<metadata>.*?</metadata>", "", svg, flags=re.S)
     svg = re.sub(r"<!--.*?-->\s*", "", svg, flags=re.S)
     svg = re.sub(r'\s(xmlns(:\w+)?|version)="[^"]*"', "", svg).replace("xlink:href", "href")
-    svg = re.sub(r'(<svg\b[^>]*?) width="[^"]*"', r"\1", svg)
-    svg = re.sub(r'(<svg\b[^>]*?) height="[^"]*"', r"\1", svg)
     svg = re.sub(r'<g id="[^"]*"', "<g", svg)
-    numbers, ids = count(), {}
-    for old in re.findall(r'\bid="([^"]*)"', svg):
-        ids.setdefault(old, f"{name}-{next(numbers)}")
-    for old, new in ids.items():
-        svg = svg.replace(f'id="{old}"', f'id="{new}"').replace(f"#{old}", f"#{new}")
     for number in range(LINE_COLORS):
         svg = svg.replace(color(number), f"var(--line{number})")
     for stand_in, variable in _VARIABLES.items():

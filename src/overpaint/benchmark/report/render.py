@@ -8,7 +8,6 @@ from dataclasses import dataclass, replace
 from itertools import groupby
 from typing import Any
 
-import numpy as np
 import pandas as pd
 
 from overpaint.benchmark.report.formatting import Column, format_p
@@ -71,23 +70,10 @@ class Table:
         """Whether any row has the statistic in this column."""
         return bool(self.frame[column.name, statistic].notna().any())
 
-    def only(self, group: str) -> Table:
-        """The table with the rows of one group."""
-        return self._where(self.frame.index.get_level_values("group") == group)
-
-    def without(self, group: str) -> Table:
-        """The table without the rows of a group."""
-        return self._where(self.frame.index.get_level_values("group") != group)
-
     def groups(self) -> list[tuple[str, list[Row]]]:
         """The rows as text, by group; a single group goes without its name."""
         groups = [(k, [row for _, row in g]) for k, g in groupby(self._rows(), lambda r: r[0])]
         return groups if len(groups) > 1 else [("", rows) for _, rows in groups]
-
-    def _where(self, chosen: np.ndarray) -> Table:
-        places = {old: new for new, old in enumerate(np.flatnonzero(chosen))}
-        bold = frozenset((places[row], name) for row, name in self.bold if row in places)
-        return replace(self, frame=self.frame[chosen], bold=bold)
 
     def _rows(self) -> Iterator[tuple[str, Row]]:
         values = self.frame.to_numpy()

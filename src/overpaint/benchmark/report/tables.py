@@ -81,30 +81,17 @@ def scores_table(run: RunData) -> Table | None:
 
 
 def significance_table(run: RunData) -> Table | None:
-    """The best editor minus every other, with 95 % intervals and p-values.
-
-    Paired permutation tests over the cases that both were scored on, Holm-corrected per column.
-    Each curve is represented by its best point. None if there is nothing to compare.
-    """
-    winner = best_editor(run)
-    points = [best_editor(run, own.index) for _, own in run.editors.groupby("line", sort=False)]
-    others = [name for name in points if name is not None and name != winner]
-    if winner is None or not others:
+    """The best editor minus every other, with 95 % intervals and p-values; see :func:`leads`."""
+    winner, tests = leads(run)
+    if winner is None or tests.empty:
         return None
-    columns = [Column(n, SCORE[n].label, scale=100, signed=True) for n in COMPARED
-               if run.score(winner, n)]  # fmt: skip
-    cells: dict[str, dict[str, dict[str, float]]] = {name: {} for name in others}
-    for column in columns:
-        tests = {other: compare(run, winner, other, column.name) for other in others}
-        found = {other: test for other, test in tests.items() if test}
-        corrected = holm([test.p for test in found.values()])
-        for (other, test), p in zip(found.items(), corrected, strict=True):
-            bounds = {"value": test.difference, "low": test.low, "high": test.high}
-            cells[other][column.name] = {**bounds, "p": p}
+    columns = [Column(name, SCORE[name].label, scale=100, signed=True)
+               for name in COMPARED if name in set(tests.measure)]  # fmt: skip
     label = run.labels[winner]
-    rows = [
-        ((f"{label} minus", name, run.labels[name], ""), own) for name, own in cells.items() if own
-    ]
+    cells: dict[str, dict[str, Any]] = {}
+    for record in tests.to_dict("records"):
+        cells.setdefault(record["condition"], {})[record["measure"]] = record
+    rows = [((f"{label} minus", name, run.labels[name], ""), own) for name, own in cells.items()]
     note = (
         f"Lead of {label} in percentage points, with its 95 % bootstrap interval over cases and "
         "the two-sided p-value of a paired permutation test on the same cases (Holm-corrected for "
@@ -143,7 +130,7 @@ def costs_table(run: RunData) -> Table | None:
     if not columns or known.empty:
         return None
     rows = [
-        (("", name, own["label"], ""), {c.name: {"value": own[c.name]} for c in columns})
+        (("", str(name), own["label"], ""), {c.name: {"value": own[c.name]} for c in columns})
         for name, own in known.iterrows()
     ]
     note = "Means over all edits: time to compute one, size of its patch, share of changed weights."
@@ -192,14 +179,40 @@ def best_editor(run: RunData, among: Sequence[str] | pd.Index | None = None) -> 
 def significantly_best(run: RunData, measure: str, kind: str = "all") -> str | None:
     """The ranked editor that leads every other one, each lead with a corrected p < 0.05."""
     scores = [score for name in run.ranked(kind) if (score := run.score(name, measure, kind))]
-    first, *others = sorted(scores, key=lambda score: -score.value) or [None]
+    if len(scores) < 2:
+        return None
+    first, *others = sorted(scores, key=lambda score: -score.value)
     values = []
     for other in others:
         test = compare(run, first.condition, other.condition, measure, kind)
         if test is None or test.p >= ALPHA:
             return None  # a corrected p is never smaller
         values.append(test.p)
-    return first.condition if values and max(holm(values)) < ALPHA else None
+    return first.condition if max(holm(values)) < ALPHA else None
+
+
+def leads(run: RunData) -> tuple[str | None, pd.DataFrame]:
+    """Test the best editor against every other one.
+
+    Paired permutation tests over the cases that both were scored on, Holm-corrected per measure.
+    Each curve takes part with its best point.
+
+    Returns:
+        The best editor, and ``condition, measure, value, low, high, p`` of its leads.
+    """
+    winner = best_editor(run)
+    points = [best_editor(run, own.index) for _, own in run.editors.groupby("line", sort=False)]
+    others = [name for name in points if name is not None and name != winner]
+    records: list[dict[str, Any]] = []
+    for measure in COMPARED if winner else ():
+        tests = {other: compare(run, winner or "", other, measure) for other in others}
+        found = {other: test for other, test in tests.items() if test}
+        corrected = holm([test.p for test in found.values()])
+        for (other, test), p in zip(found.items(), corrected, strict=True):
+            lead = {"value": test.difference, "low": test.low, "high": test.high, "p": p}
+            records.append({"condition": other, "measure": measure, **lead})
+    columns = ["condition", "measure", "value", "low", "high", "p"]
+    return winner, pd.DataFrame(records, columns=columns)
 
 
 def compare(
