@@ -20,6 +20,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from common import keep
 
 import overpaint as op
 import random_models
@@ -133,8 +134,9 @@ def lora(subject: Subject) -> str:
 
 def locogen(subject: Subject) -> str:
     """Every window of layers is generated, and not all alike."""
-    from overpaint.localize.locogen import locogen as search
     from overpaint.localize.search import LocoGenConfig
+
+    from overpaint.localize.locogen import locogen as search
     from overpaint.models.judges import load_clip
 
     config = LocoGenConfig(window=1, seeds=(3,), steps=1, **_sizes(subject))

@@ -177,7 +177,7 @@ def edit(
         patch = editor.function(loaded, wanted, config, progress=progress)
     seconds = time.perf_counter() - began
     save_patch(patch, path)
-    _report(path, patch, seconds, _chosen_for(asked, start), json)
+    _report(path, patch, loaded, seconds, _chosen_for(asked, start), json)
     if not json:
         _next_step(loaded, asked, wanted[0].source, path)
     words.hint(asked, words.of_edits(wanted), quiet=json)
@@ -231,13 +231,19 @@ def _localized(method: str, config: Any, file: Path) -> Any:
     return dataclasses.replace(config, localization=load_localization(file))
 
 
-def _report(path: Path, patch: Any, seconds: float, chosen: str, json: bool) -> None:
+def _report(path: Path, patch: Any, model: Model, seconds: float, chosen: str, json: bool) -> None:
     from overpaint.cli.describe import patch_facts, patch_record
+    from overpaint.methods.support import reached
 
+    reaches, leaves = reached(model, patch.deltas)
     if json:
-        show.data({**patch_record(path, patch), "seconds": round(seconds, 3)})
+        record = {**patch_record(path, patch), "reaches": reaches, "leaves": leaves}
+        show.data({**record, "seconds": round(seconds, 3)})
         return
-    show.facts(f"wrote {path}", [*patch_facts(path, patch), ("computed in", f"{seconds:.1f} s")])
+    facts = [("reaches", ", ".join(reaches))]
+    facts += [("leaves as it was", ", ".join(leaves))] if leaves else []
+    facts += [("computed in", f"{seconds:.1f} s")]
+    show.facts(f"wrote {path}", [*patch_facts(path, patch), *facts])
     bracketed = patch.info.get("strength_bracketed", True)
     if False in (bracketed if isinstance(bracketed, list) else [bracketed]):
         show.line("the best strength lies at an end of the range that was searched; it was taken")

@@ -87,8 +87,7 @@ def layers(
     from overpaint.localize.fast import fast_locogen
     from overpaint.localize.figures import score_plot, strip
     from overpaint.localize.files import save_localization
-    from overpaint.localize.locogen import locogen
-    from overpaint.localize.search import LocoGenConfig
+    from overpaint.localize.locogen import LocoGenConfig, locogen
     from overpaint.pictures import save_picture
 
     files = [arguments.output_file(f) for f in (None if fast else out, plot, save) if f]

@@ -29,7 +29,7 @@ def list_families(json: options.Json = False) -> None:
     \b
       [cyan]overpaint models list[/]
     """
-    from overpaint.methods.support import capabilities, why_not
+    from overpaint.methods.support import capabilities, notes, why_not
     from overpaint.models.families import FAMILIES
 
     refused = {f.name: {what: why_not(f, what) for what in capabilities()} for f in FAMILIES}
@@ -54,9 +54,8 @@ def list_families(json: options.Json = False) -> None:
     show.table("families", columns, rows)
     marks = [(name, *(not why for why in each.values())) for name, each in refused.items()]
     show.table("\nwhat works", ("family", *capabilities()), marks)
-    reasons = dict.fromkeys(why for each in refused.values() for why in each.values() if why)
-    for why in reasons:
-        show.line(f"[dim]{show.plain(why)}[/]")
+    for line in notes():
+        show.line(f"[dim]{show.plain(line)}[/]")
     names = ", ".join(options.EMBEDDED)
     show.line(f"\nwith Overpaint comes: {names}; overpaint models check NAME says more of a model")
 

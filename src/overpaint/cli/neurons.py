@@ -85,8 +85,8 @@ def curve(
     from overpaint.localize.curve import dropout_curve
     from overpaint.localize.fast import fast_locogen
     from overpaint.localize.figures import curve_plot
+    from overpaint.localize.locogen import LocoGenConfig
     from overpaint.localize.neurons import find_neurons
-    from overpaint.localize.search import LocoGenConfig
     from overpaint.pictures import save_picture
     from overpaint.types import Sampling
 

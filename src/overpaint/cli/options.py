@@ -109,6 +109,58 @@ Steps = Annotated[
     int | None,
     typer.Option(min=1, help="Steps of the sampler.", show_default="the model's usual number"),
 ]
+SAMPLING = "Generation"
+OWN = "the model's own"
+Guidance = Annotated[
+    float | None,
+    typer.Option(
+        rich_help_panel=SAMPLING, help="Guidance scale; 0 and 1 mean none.", show_default=OWN
+    ),
+]
+Negative = Annotated[
+    str | None,
+    typer.Option(
+        "--negative",
+        metavar="TEXT",
+        rich_help_panel=SAMPLING,
+        help="What guidance leads away from.",
+        show_default=OWN,
+    ),
+]
+Height = Annotated[
+    int | None,
+    typer.Option(rich_help_panel=SAMPLING, help="Height in pixels.", show_default=OWN),
+]
+Width = Annotated[
+    int | None, typer.Option(rich_help_panel=SAMPLING, help="Width in pixels.", show_default=OWN)
+]
+TrueCFG = Annotated[
+    float | None,
+    typer.Option(
+        "--true-cfg",
+        rich_help_panel=SAMPLING,
+        help="Classifier-free guidance of models whose --guidance is distilled (FLUX dev).",
+        show_default="none",
+    ),
+]
+ClipSkip = Annotated[
+    int | None,
+    typer.Option(
+        "--clip-skip",
+        rich_help_panel=SAMPLING,
+        help="Last layers of CLIP to leave out.",
+        show_default="none",
+    ),
+]
+Scheduler = Annotated[
+    str | None,
+    typer.Option(
+        metavar="CLASS",
+        rich_help_panel=SAMPLING,
+        help="A diffusers scheduler, such as EulerDiscreteScheduler.",
+        show_default=OWN,
+    ),
+]
 Picture = Annotated[Path, typer.Option("--out", "-o", metavar="FILE", help="PNG file to write.")]
 PatchFile = Annotated[
     Path | None,

@@ -40,15 +40,13 @@ def paint(
     seeds: options.Seeds = "4",
     out: options.Picture = Path("painting.png"),
     steps: options.Steps = None,
-    guidance: Annotated[
-        float | None,
-        typer.Option(
-            min=0,
-            callback=options.finite,
-            help="Guidance scale.",
-            show_default="the model's usual one",
-        ),
-    ] = None,
+    guidance: options.Guidance = None,
+    negative: options.Negative = None,
+    height: options.Height = None,
+    width: options.Width = None,
+    true_cfg: options.TrueCFG = None,
+    clip_skip: options.ClipSkip = None,
+    scheduler: options.Scheduler = None,
     cell: Annotated[
         int, typer.Option(min=0, help="Side of one picture on the sheet; 0: as painted, or 128.")
     ] = 0,
@@ -71,7 +69,18 @@ def paint(
     from overpaint.patching.apply import check_fingerprint
     from overpaint.patching.files import load_patch
     from overpaint.pictures import grid, save_picture
+    from overpaint.types import Sampling
 
+    how = Sampling(
+        steps=steps,
+        guidance=guidance,
+        negative_prompt=negative,
+        height=height,
+        width=width,
+        true_cfg=true_cfg,
+        clip_skip=clip_skip,
+        scheduler=scheduler,
+    )
     columns = arguments.seeds(seeds)
     path = arguments.output_file(out)
     patches = [(file.stem, load_patch(file)) for file in patch or []]
@@ -79,9 +88,7 @@ def paint(
     for _, each in patches if not force else []:
         check_fingerprint(loaded, each)
     from overpaint.generate import generate
-    from overpaint.types import Sampling
 
-    how = Sampling(steps=steps, guidance=guidance)
     paint_all = partial(generate, loaded, prompts, columns, how, output_type="pt")
     with show.progress(json) as progress:
         rows = _rows(loaded, prompts, _variants(patches, stack), paint_all, progress, force)

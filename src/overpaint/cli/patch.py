@@ -93,6 +93,14 @@ def export(
             help="SD1 (also toybox), SD2 or SDXL; for old files, which do not say it themselves.",
         ),
     ] = "",
+    form: Annotated[
+        str,
+        typer.Option(
+            metavar="NAME",
+            help="kohya or peft: how layers are called.",
+            show_default="what most programs read",
+        ),
+    ] = "",
     asked: options.Source = options.USUAL,
     force: options.Force = False,
     json: options.Json = False,
@@ -115,11 +123,11 @@ def export(
     patch = load_patch(file)
     chosen = family_called(family) if family else None
     loaded = asked.load(quiet=json) if patch.relative else None
-    export_lora(patch, path, chosen, model=loaded, force=force)
+    export_lora(patch, path, chosen, form=form, model=loaded, force=force)
     if json:
         show.data({"file": str(path), "bytes": path.stat().st_size, "patch": str(file)})
     else:
-        show.line(f"wrote {path}, {show.size(path.stat().st_size)}, a LoRA in kohya naming")
+        show.line(f"wrote {path}, {show.size(path.stat().st_size)}, a LoRA")
 
 
 @app.command("diff")

@@ -44,6 +44,7 @@ __all__ = [
     "originals",
     "pop",
     "push",
+    "unchanging",
     "with_deltas",
     "written_out",
 ]
@@ -106,6 +107,13 @@ def exclusive(model: Model) -> Iterator[None]:
 
 
 @contextmanager
+def unchanging() -> Iterator[None]:
+    """Inside, no other thread puts deltas on any model or takes them off: to read weights."""
+    with _BOOKS:
+        yield
+
+
+@contextmanager
 def with_deltas(model: Model, deltas: Sequence[Change]) -> Iterator[None]:
     """Put ``deltas`` on ``model`` inside the ``with`` block, on top of what is already on it.
 
@@ -141,7 +149,7 @@ def push(model: Model, deltas: Sequence[Change]) -> Layer:
             weight as it was.
         WeightsChangedError: If a weight is no longer what earlier patches have made it.
     """
-    with uninterrupted(), _BOOKS, torch.no_grad():
+    with uninterrupted() as held, _BOOKS, torch.no_grad():
         places = [place_of(model, delta) for delta in deltas]
         layer = Layer()
         stacked = _addresses()
@@ -158,6 +166,8 @@ def push(model: Model, deltas: Sequence[Change]) -> Layer:
         except BaseException:
             _take_off(layer)
             raise
+        if held:  # the caller gets no layer to take off
+            _take_off(layer)
         return layer
 
 

@@ -52,9 +52,8 @@ def apply(model: Model, patch: Patch, *, force: bool = False) -> Applied:
     """
     check_patch(patch)
     try:
-        check(model, patch.deltas)
         if not force:
-            check_fingerprint(model, patch)
+            _check_origin(model, patch)
         return Applied(model, patch, push(model, patch.deltas))
     except (SiteError, ModelError) as error:
         raise PatchError(f"the patch does not fit this model: {error}") from error
@@ -79,6 +78,14 @@ def _revert(handle: Applied) -> None:
         handle.revert()
     except KeyboardInterrupt:  # it came before `revert` could hold it back
         handle.revert()
+        raise
+
+
+def _check_origin(model: Model, patch: Patch) -> None:
+    try:
+        check_fingerprint(model, patch)
+    except (PatchError, ModelError, SiteError):
+        check(model, patch.deltas)  # that a LoRA is fused, for one, says more
         raise
 
 
