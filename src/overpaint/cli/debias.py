@@ -86,7 +86,7 @@ def debias(
     chosen = arguments.seeds(seeds)
     path = arguments.output_file(out or Path(f"{arguments.slug(wanted[0].source)}.safetensors"))
     loaded = asked.load(quiet=json)
-    judge = load_clip(clip or judge_of(loaded.card.name, JUDGE), device=loaded.device)
+    judge = load_clip(clip or judge_of(asked.card.name, JUDGE), device=asked.device)
     portraits = Portraits(studio(loaded, judge, Sampling(steps=steps)), people, chosen)
     before = portraits.require_people([one.validation for one in people]).women.mean(dim=1)
     with show.progress(json) as progress:

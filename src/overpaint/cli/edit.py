@@ -177,7 +177,7 @@ def edit(
         patch = editor.function(loaded, wanted, config, progress=progress)
     seconds = time.perf_counter() - began
     save_patch(patch, path)
-    _report(path, patch, loaded, seconds, start, json)
+    _report(path, patch, loaded, seconds, _chosen_for(asked, start), json)
     if not json:
         _next_step(loaded, asked, wanted[0].source, path)
     words.hint(asked, words.of_edits(wanted), quiet=json)
@@ -231,9 +231,7 @@ def _localized(method: str, config: Any, file: Path) -> Any:
     return dataclasses.replace(config, localization=load_localization(file))
 
 
-def _report(
-    path: Path, patch: Any, model: Model, seconds: float, start: Settings, json: bool
-) -> None:
+def _report(path: Path, patch: Any, model: Model, seconds: float, chosen: str, json: bool) -> None:
     from overpaint.cli.describe import patch_facts, patch_record
     from overpaint.methods.support import reached
 
@@ -249,8 +247,14 @@ def _report(
     bracketed = patch.info.get("strength_bracketed", True)
     if False in (bracketed if isinstance(bracketed, list) else [bracketed]):
         show.line("the best strength lies at an end of the range that was searched; it was taken")
-    if start:
-        show.line(f"settings chosen for this model: {_told(start)}; --paper for the paper's")
+    if chosen:
+        show.line(chosen)
+
+
+def _chosen_for(asked: options.Source, start: Settings) -> str:
+    """A line on the settings that were chosen for the model and not typed, "" without any."""
+    name = asked.card.name.capitalize()
+    return f"settings chosen for {name}: {_told(start)}; --paper for the paper's" if start else ""
 
 
 def _next_step(model: Model, asked: options.Source, prompt: str, path: Path) -> None:

@@ -85,7 +85,11 @@ def max_length(model: Model, component: str = "text_encoder") -> int:
 def as_read(model: Model, prompt: str, component: str = "text_encoder") -> str:
     """``prompt`` as the tokenizer is given it: a textual inversion as all of its vectors."""
     convert = getattr(model.pipeline, "maybe_convert_prompt", None)
-    return convert(prompt, model.tokenizer(component)) if convert else prompt
+    tokenizer = model.tokenizer(component)
+    added = getattr(tokenizer, "added_tokens_encoder", {})
+    # The pipeline's conversion tokenizes, which takes time and warns of long prompts.
+    inverted = any(f"{token}_1" in added for token in added)
+    return convert(prompt, tokenizer) if convert and inverted else prompt
 
 
 def refuse_empty(prompts: Sequence[str]) -> None:
