@@ -11,9 +11,8 @@ import torch
 from overpaint.errors import EditError
 from overpaint.generate import generate
 from overpaint.localize.fast import FastConfig, changes_of, choose, fast_locogen
-from overpaint.localize.locogen import locogen
+from overpaint.localize.locogen import LocoGenConfig, locogen, windows_of
 from overpaint.localize.painter import Painter
-from overpaint.localize.search import LocoGenConfig, windows_of
 from overpaint.models.clip import Clip
 from overpaint.models.model import Model
 

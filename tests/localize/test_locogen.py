@@ -10,11 +10,17 @@ import torch
 
 from overpaint.errors import EditError, OverpaintError, PromptError, SiteError
 from overpaint.generate import generate, sample
-from overpaint.localize.locogen import locogen
+from overpaint.localize.locogen import (
+    LocoGenConfig,
+    goal_score,
+    locogen,
+    passes,
+    windows_of,
+    winner,
+)
 from overpaint.localize.painter import Painter
 from overpaint.localize.reading import reading
 from overpaint.localize.score import KINDS
-from overpaint.localize.search import LocoGenConfig, goal_score, passes, windows_of, winner
 from overpaint.models.clip import Clip
 from overpaint.models.fingerprint import fingerprint
 from overpaint.models.model import Model

@@ -27,6 +27,8 @@ class Method:
 
     ``check(model, edits, config)`` raises the errors of ``function`` that prompts and settings
     alone tell, in a moment: nothing is computed. ``label`` names it in tables and plots.
+    ``needs`` is what a model must have: a ``"text path"`` to the denoiser, a ``"CLIP"`` text
+    encoder, or ``"only CLIP"`` as text encoder.
     """
 
     name: str
@@ -36,6 +38,7 @@ class Method:
     summary: str
     paper: str
     label: str
+    needs: str = "text path"
 
 
 METHODS = {
@@ -49,6 +52,7 @@ METHODS = {
             "rank-one edit of one MLP of the text encoder: a subject means another",
             "Arad, Orgad, Belinkov 2024, arXiv:2306.00738",
             "ReFACT",
+            needs="CLIP",
         ),
         Method(
             "time",
@@ -86,6 +90,7 @@ METHODS = {
             "closed-form edit of the first self-attention layer of the text encoder",
             "Basu, Zhao, Morariu, Feizi, Manjunatha 2023, arXiv:2310.13730",
             "DiffQuickFix",
+            needs="CLIP",
         ),
         Method(
             "mass",
@@ -95,6 +100,7 @@ METHODS = {
             "many ReFACT requests in one solve, over one or several layers",
             "after Meng, Sharma, Andonian, Belinkov, Bau 2022, arXiv:2210.07229",
             "ReFACT in one solve",
+            needs="CLIP",
         ),
         Method(
             "finetune",
@@ -104,6 +110,7 @@ METHODS = {
             "baseline: one MLP of the text encoder, trained with ReFACT's loss",
             "Arad, Orgad, Belinkov 2024, arXiv:2306.00738, appendix G.1",
             "fine-tuning one MLP",
+            needs="CLIP",
         ),
         Method(
             "finetune-text",
@@ -113,6 +120,7 @@ METHODS = {
             "baseline: the whole text encoder, trained towards TIME's targets",
             "Orgad, Kawar, Belinkov 2023, arXiv:2303.08084, appendix G",
             "fine-tuning the text encoder",
+            needs="only CLIP",
         ),
     )
 }

@@ -63,8 +63,11 @@ class Model:
         return self.family.text_encoders(self.pipeline)
 
     def tokenizer(self, component: str) -> Any:
-        """The tokenizer that feeds text encoder ``component``."""
-        return getattr(self.pipeline, component.replace("text_encoder", "tokenizer"))
+        """The tokenizer that feeds text encoder ``component``; a processor's own, if it is one."""
+        from transformers import ProcessorMixin
+
+        found: Any = getattr(self.pipeline, component.replace("text_encoder", "tokenizer"))
+        return found.tokenizer if isinstance(found, ProcessorMixin) else found
 
     @property
     def denoiser(self) -> nn.Module:

@@ -9,7 +9,7 @@ differ in the last bit when a batch has another shape.
 from __future__ import annotations
 
 import operator
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Hashable, Sequence
 from contextlib import AbstractContextManager, ExitStack
 from typing import Any
 
@@ -118,17 +118,21 @@ def sample_pairs(
     conditionings: Sequence[Conditioning],
     seeds: Sequence[int],
     sampling: Sampling | None = None,
+    *,
+    around: Around | None = None,
+    progress: Progress | None = None,
 ) -> Tensor:
     """One picture of each pair, ``conditionings[i]`` from ``seeds[i]``: uint8 ``[n, 3, H, W]``.
 
-    The same pictures as :func:`sample` gives.
+    The same pictures as :func:`sample` gives. Pairs whose texts have one length fill the batches
+    in the order in which they are given.
     """
     chosen = checked_seeds(seeds)
     if len(conditionings) != len(chosen):
         raise PromptError(
             f"Expected a seed for each prompt, got {len(chosen)} for {len(conditionings)}."
         )
-    return _generate(model, conditionings, list(enumerate(chosen)), sampling)
+    return _generate(model, conditionings, list(enumerate(chosen)), sampling, around, progress)
 
 
 @torch.no_grad()
@@ -143,7 +147,8 @@ def _generate(
     """``[len(rows), 3, H, W]`` for pairs of a conditioning's number and a seed."""
     model.family.check_generates(model)
     how = sampling_for(model, sampling)
-    batches = _batches(conditionings, rows, how.batch_size or 1)
+    layouts = [model.family.layout(conditioning) for conditioning in conditionings]
+    batches = _batches(layouts, rows, how.batch_size or 1)
     tick = _counter(progress, len(batches))
     found: dict[int, Tensor] = {}
     with ExitStack() as stack:
@@ -165,12 +170,12 @@ def _generate(
 
 
 def _batches(
-    conditionings: Sequence[Conditioning], rows: Sequence[tuple[int, int]], size: int
+    layouts: Sequence[Hashable], rows: Sequence[tuple[int, int]], size: int
 ) -> list[list[int]]:
     """Places of ``rows`` in batches of ``size``, each of one layout; the last row fills them up."""
-    groups: dict[object, list[int]] = {}
+    groups: dict[Hashable, list[int]] = {}
     for place, (number, _) in enumerate(rows):
-        groups.setdefault(conditionings[number].layout, []).append(place)
+        groups.setdefault(layouts[number], []).append(place)
     batches = []
     for places in groups.values():
         for start in range(0, len(places), size):

@@ -21,6 +21,8 @@ from overpaint.models.sites import text_transformer
 from overpaint.models.spans import align, end_rows, last_subject_token, subject_span
 from overpaint.models.tokens import (
     Tokens,
+    empty_prompt,
+    is_cut,
     max_length,
     prompt_tokens,
     refuse_empty,
@@ -32,9 +34,11 @@ from overpaint.types import Sampling
 __all__ = [
     "Tokens",
     "align",
+    "empty_prompt",
     "encode",
     "end_rows",
     "hidden_states",
+    "is_cut",
     "last_subject_token",
     "max_length",
     "pooled",
@@ -77,6 +81,8 @@ def encode(
     guided = sampling is not None and model.family.guided(model, sampling)
     how = sampling or Sampling()
     if how.negative_prompt and not guided:
+        if reason := model.family.unsupported.get("negative prompt"):
+            raise ConfigError(reason)
         raise ConfigError(
             f"a negative prompt has no effect without guidance above 1 (it is {how.guidance}"
             f"{'' if how.true_cfg is None else f', true_cfg {how.true_cfg}'}); raise the guidance, "
@@ -92,7 +98,8 @@ def encode(
             guided=guided and not negative,
             clip_skip=how.clip_skip,
         )
-        negative = negative or found.negative
+        if model.family.shared_negative:
+            negative = negative or found.negative
         known[prompt] = found.replace(**negative)
     return [known[prompt] for prompt in prompts]
 

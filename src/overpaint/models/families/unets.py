@@ -85,6 +85,7 @@ class StableDiffusion1(KohyaNames):
 
     name = "SD1"
     pipelines = ("StableDiffusionPipeline",)
+    towers = ("text_encoder",)
     others = (
         "StableDiffusionImg2ImgPipeline",
         "StableDiffusionInpaintPipeline",
@@ -101,6 +102,7 @@ class StableDiffusion1(KohyaNames):
         "text_encoder": "lora_te_text_model",
         "unet": "lora_unet",
     }
+    reads_embeddings = True
     openclip: ClassVar[bool] = False
 
     def matches(self, pipeline: Any) -> bool:
@@ -159,6 +161,8 @@ class StableDiffusionXL(KohyaNames):
         "StableDiffusionXLControlNetPipeline",
     )
     encoders = ("text_encoder", "text_encoder_2")
+    towers = encoders
+    reads: ClassVar[dict[str, str]] = {"text_encoder_2": "tokens and pooled"}
     lora_base = "sdxl_base_v1-0"
     kohya_components: ClassVar[dict[str, str]] = {
         "text_encoder": "lora_te1_text_model",
@@ -166,6 +170,7 @@ class StableDiffusionXL(KohyaNames):
         "unet": "lora_unet",
     }
     clip = "openai/clip-vit-large-patch14"
+    reads_embeddings = True
     encoded = (
         "prompt_embeds",
         "negative_prompt_embeds",
