@@ -41,6 +41,18 @@ def sampling_for(model: Model, sampling: Sampling | None = None) -> Sampling:
     return (sampling or Sampling()).over(own.over(model.family.defaults(model.pipeline)))
 
 
+def for_one_step(model: Model, sampling: Sampling) -> Sampling:
+    """``sampling`` for a single step that tells how the denoiser reads its text.
+
+    Many schedulers put a single step at the last timestep, where there is hardly any noise to
+    remove, or refuse it (PNDM). DPM-Solver++ stands in where it knows the model's noise schedule.
+    """
+    name = "DPMSolverMultistepScheduler"
+    compatible = getattr(model.pipeline.scheduler, "compatibles", ())
+    known = any(scheduler.__name__ == name for scheduler in compatible)
+    return Sampling(steps=1, scheduler=name if known else None).over(sampling)
+
+
 def checked_seeds(seeds: Sequence[int] | int) -> list[int]:
     """``seeds`` as Python integers; numpy's and torch's integers are fine.
 
