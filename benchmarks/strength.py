@@ -28,11 +28,11 @@ from rich.table import Table
 
 from overpaint.benchmark.config import BenchConfig, Sweep
 from overpaint.benchmark.patches import patches
-from overpaint.benchmark.report.side_by_side import LABELS
 from overpaint.benchmark.run import plan_of, run
 from overpaint.benchmark.score import Number, Summary, per_case, summaries
-from overpaint.localize.figures import WIDE, drawn, new_figure
+from overpaint.localize.figures import WIDE
 from overpaint.methods.chosen import chosen_settings
+from overpaint.methods.registry import METHODS
 from overpaint.methods.strength import Gauge, Sway
 from overpaint.metrics.rank import spearman
 from overpaint.models.clip import Clip
@@ -40,6 +40,7 @@ from overpaint.models.judges import load_clip
 from overpaint.models.load import load
 from overpaint.models.model import Model
 from overpaint.pictures import save_picture
+from overpaint.plotting import as_image, new_figure
 from overpaint.toybox.cases import TIMED_AND_ROAD
 
 SWEEPS = {
@@ -156,10 +157,10 @@ def draw(points: dict[str, list[Point]], path: Path) -> None:
         place.set_xticks(values, [f"{value:g}" for value in values])
         place.minorticks_off()
         place.set_ylim(0, 1.03)
-        place.set_xlabel(f"{LABELS[method]}: {SWEEPS[method].over}")
+        place.set_xlabel(f"{METHODS[method].label}: {SWEEPS[method].over}")
     names = figure.axes[0].get_legend_handles_labels()
     figure.legend(*names, loc="outside upper center", ncols=4, frameon=False, fontsize=8)
-    save_picture(drawn(figure), path)
+    save_picture(as_image(figure), path)
 
 
 def compare(flags: argparse.Namespace, model: Model, judge: Clip) -> dict[str, dict[str, Summary]]:

@@ -30,8 +30,9 @@ from overpaint.benchmark.score import Number, summaries
 from overpaint.benchmark.studio import Studio, studio
 from overpaint.generate import generate
 from overpaint.models.clip import image_features, text_features
+from overpaint.models.embedded import toybox_folder
 from overpaint.models.judges import load_clip
-from overpaint.models.load import load, toybox_folder
+from overpaint.models.load import load
 from overpaint.pictures import Row, grid, save_picture
 from overpaint.toybox import cases as toybox_cases
 from overpaint.toybox import quiz

@@ -76,6 +76,16 @@ def localize(root: Path, words: list[str], weights: Weights) -> Iterator[str]:
     yield from ("", f"`{command}`")
 
 
+def families(root: Path, words: list[str], weights: Weights) -> Iterator[str]:
+    """`families FILE`: what works with which family of models."""
+    results, command = measured(root, words, weights)
+    yield head("family", "model", *results[0]["cells"])
+    for row in results:
+        cells = ("✓" if cell["works"] else "–" for cell in row["cells"].values())
+        yield line(row["family"], row["model"], *cells)
+    yield from ("", f"`{command}`")
+
+
 MEASUREMENTS: dict[str, Form] = {
-    form.__name__: form for form in (quality, recall, throughput, speed, localize)
+    form.__name__: form for form in (quality, recall, throughput, speed, localize, families)
 }

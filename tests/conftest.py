@@ -13,8 +13,10 @@ import torch
 os.environ.setdefault("HF_HUB_OFFLINE", "1")  # no test may reach the network
 
 from overpaint.models.clip import Clip
+from overpaint.models.embedded import toybox_folder
 from overpaint.models.judges import load_clip
-from overpaint.models.load import load, silence, toybox_folder
+from overpaint.models.load import load
+from overpaint.models.loaders import networks, silence
 from overpaint.models.model import Model
 
 WIDTH = 32
@@ -53,7 +55,7 @@ def make_sd1() -> Callable[..., Model]:
         extras: dict[str, Any] = {"safety_checker": None, "feature_extractor": None}
         with silence():
             pipeline = StableDiffusionPipeline(**parts, **extras, requires_safety_checker=False)
-        return load(pipeline)
+        return load(_frozen(pipeline))
 
     return make
 
@@ -80,7 +82,7 @@ def make_sdxl() -> Callable[..., Model]:
         }
         with silence():
             pipeline = StableDiffusionXLPipeline(**text, **_painter(2 * WIDTH, **added))
-        return load(pipeline)
+        return load(_frozen(pipeline))
 
     return make
 
@@ -104,6 +106,13 @@ def _one_thread() -> Iterator[None]:
     torch.set_num_threads(1)
     yield
     torch.set_num_threads(before)
+
+
+def _frozen(pipeline: Any) -> Any:
+    """``pipeline`` as :func:`load` would give it, had it come from a folder."""
+    for part in networks(pipeline).values():
+        part.eval().requires_grad_(False)
+    return pipeline
 
 
 def _tokenizer() -> Any:

@@ -4,10 +4,16 @@ from __future__ import annotations
 
 from typing import Any
 
-from random_models.autoencoders import kl_autoencoder
+from random_models.autoencoders import kl_autoencoder, sixteen_channel_autoencoder
 from random_models.registry import Parts, recipe
-from random_models.text_encoders import clip_encoder, t5_encoder
-from random_models.tokenizers import clip_tokenizer, t5_tokenizer
+from random_models.schedules import flow_match
+from random_models.text_encoders import bert_encoder, clip_encoder, t5_encoder, umt5_encoder
+from random_models.tokenizers import (
+    bert_tokenizer,
+    clip_tokenizer,
+    llama_tokenizer,
+    t5_tokenizer,
+)
 
 SMALL = {"height": 64, "width": 64, "num_inference_steps": 2}
 """For pipelines whose default size is fixed at about 1024 pixels, whatever the networks' is."""
@@ -100,22 +106,110 @@ def pixart_sigma(**transformer: Any) -> Parts:
     )
 
 
-def flow_match(**settings: Any) -> Any:
-    """The schedule of flow matching, painted with Euler's method."""
-    from diffusers import FlowMatchEulerDiscreteScheduler
+@recipe(
+    "AuraFlow",
+    "AuraFlowPipeline",
+    call=SMALL,
+    # Nearly all of its 256 text tokens are padding, which is not masked: the few words of a
+    # prompt would hardly be heard among them.
+    gains={"transformer": {r"attn\.(to_v|add_v_proj|to_out)": 5.0}},
+)
+def auraflow(**transformer: Any) -> Parts:
+    """AuraFlow: Pile-T5 behind Llama's tokenizer, in joint and then in single blocks.
 
-    return FlowMatchEulerDiscreteScheduler(**settings)
+    ``transformer`` changes the transformer's configuration.
+    """
+    from diffusers import AuraFlowTransformer2DModel
+
+    tokenizer = llama_tokenizer(length=256)
+    shape: dict[str, Any] = {
+        "sample_size": 8,
+        "num_mmdit_layers": 2,
+        "num_single_dit_layers": 2,
+        "num_attention_heads": 3,
+        "attention_head_dim": 16,
+        "joint_attention_dim": 64,
+        "caption_projection_dim": 48,
+        "pos_embed_max_size": 64,
+    }
+    return {
+        "text_encoder": umt5_encoder(tokenizer, width=64),
+        "tokenizer": tokenizer,
+        "transformer": AuraFlowTransformer2DModel(**{**shape, **transformer}),
+        "vae": kl_autoencoder(scaling=0.13025),
+        "scheduler": flow_match(shift=1.73),
+    }
 
 
-def sixteen_channel_autoencoder(*, scaling: float, shift_factor: float) -> Any:
-    """The kind of autoencoder that SD 3 and FLUX.1 have: 16 channels, no quantising convolution."""
-    return kl_autoencoder(
-        latents=16,
-        scaling=scaling,
-        shift_factor=shift_factor,
-        use_quant_conv=False,
-        use_post_quant_conv=False,
-    )
+@recipe("Chroma", "ChromaPipeline", call=SMALL)
+def chroma(**transformer: Any) -> Parts:
+    """Chroma: FLUX.1 without CLIP; a small network makes every block's modulation of the time.
+
+    ``transformer`` changes the transformer's configuration.
+    """
+    from diffusers import ChromaTransformer2DModel
+
+    tokenizer = t5_tokenizer(length=512)
+    shape: dict[str, Any] = {
+        "num_layers": 2,
+        "num_single_layers": 2,
+        "num_attention_heads": 3,
+        "attention_head_dim": 16,
+        "axes_dims_rope": (4, 6, 6),
+        "joint_attention_dim": 64,
+        "approximator_hidden_dim": 48,
+        "approximator_layers": 2,
+    }
+    return {
+        "text_encoder": t5_encoder(tokenizer, width=64),
+        "tokenizer": tokenizer,
+        "transformer": ChromaTransformer2DModel(**{**shape, **transformer}),
+        "vae": sixteen_channel_autoencoder(scaling=0.3611, shift_factor=0.1159),
+        "scheduler": flow_match(shift=1.0),
+    }
+
+
+@recipe("HunyuanDiT", "HunyuanDiTPipeline", call={**SMALL, "use_resolution_binning": False})
+def hunyuan_dit(**transformer: Any) -> Parts:
+    """HunyuanDiT 1.2: BERT and mT5 one after the other, read through cross-attention.
+
+    ``transformer`` changes the transformer's configuration.
+    """
+    from diffusers import DDPMScheduler, HunyuanDiT2DModel
+
+    tokenizers = bert_tokenizer(length=77), t5_tokenizer(length=256)
+    shape: dict[str, Any] = {
+        "sample_size": 8,
+        "in_channels": 4,
+        "patch_size": 2,
+        "num_layers": 4,
+        "num_attention_heads": 3,
+        "attention_head_dim": 16,
+        "hidden_size": 48,
+        "cross_attention_dim": 48,
+        "cross_attention_dim_t5": 64,
+        "pooled_projection_dim": 48,
+        "use_style_cond_and_image_meta_size": False,
+    }
+    return {
+        "text_encoder": bert_encoder(tokenizers[0], width=48),
+        "text_encoder_2": t5_encoder(tokenizers[1], width=64),
+        "tokenizer": tokenizers[0],
+        "tokenizer_2": tokenizers[1],
+        "transformer": HunyuanDiT2DModel(**{**shape, **transformer}),
+        "vae": kl_autoencoder(scaling=0.13025),
+        "scheduler": DDPMScheduler(
+            beta_start=0.00085,
+            beta_end=0.018,
+            beta_schedule="scaled_linear",
+            clip_sample=False,
+            prediction_type="v_prediction",
+            steps_offset=1,
+        ),
+        "safety_checker": None,
+        "feature_extractor": None,
+        "requires_safety_checker": False,
+    }
 
 
 def _flux(changes: dict[str, Any], scheduler: Any, *, length: int) -> Parts:

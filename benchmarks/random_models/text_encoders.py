@@ -50,17 +50,43 @@ def t5_encoder(tokenizer: Any, *, width: int = 64, layers: int = 2, heads: int =
     """A T5 v1.1 encoder (gated GELU) for ``tokenizer``."""
     from transformers import T5Config, T5EncoderModel
 
-    config = T5Config(
+    return T5EncoderModel(T5Config(**_t5(tokenizer, width, layers, heads)))
+
+
+def umt5_encoder(tokenizer: Any, *, width: int = 64, layers: int = 2, heads: int = 4) -> Any:
+    """A UMT5 encoder: as T5, with relative positions of its own in every layer."""
+    from transformers import UMT5Config, UMT5EncoderModel
+
+    return UMT5EncoderModel(UMT5Config(**_t5(tokenizer, width, layers, heads)))
+
+
+def bert_encoder(tokenizer: Any, *, width: int = 48, layers: int = 4, heads: int = 4) -> Any:
+    """A BERT for ``tokenizer``."""
+    from transformers import BertConfig, BertModel
+
+    config = BertConfig(
         vocab_size=len(tokenizer),
-        d_model=width,
-        d_kv=width // heads,
-        d_ff=2 * width,
-        num_layers=layers,
-        num_heads=heads,
-        feed_forward_proj="gated-gelu",
+        hidden_size=width,
+        num_hidden_layers=layers,
+        num_attention_heads=heads,
+        intermediate_size=4 * width,
+        max_position_embeddings=tokenizer.model_max_length,
         pad_token_id=tokenizer.pad_token_id,
-        eos_token_id=tokenizer.eos_token_id,
-        is_encoder_decoder=False,
-        use_cache=False,
     )
-    return T5EncoderModel(config)
+    return BertModel(config)
+
+
+def _t5(tokenizer: Any, width: int, layers: int, heads: int) -> dict[str, Any]:
+    return {
+        "vocab_size": len(tokenizer),
+        "d_model": width,
+        "d_kv": width // heads,
+        "d_ff": 2 * width,
+        "num_layers": layers,
+        "num_heads": heads,
+        "feed_forward_proj": "gated-gelu",
+        "pad_token_id": tokenizer.pad_token_id,
+        "eos_token_id": tokenizer.eos_token_id,
+        "is_encoder_decoder": False,
+        "use_cache": False,
+    }

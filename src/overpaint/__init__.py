@@ -29,10 +29,24 @@ _HOMES = {
     "generate": "overpaint.generate",
     "METHODS": "overpaint.methods.registry",
     "chosen": "overpaint.methods.chosen",
+    "Sampling": "overpaint.types",
     "refact": "overpaint.methods.refact",
     "ReFACTConfig": "overpaint.methods.refact",
     "time_edit": "overpaint.methods.time_edit",
     "TIMEConfig": "overpaint.methods.time_edit",
+    "uce": "overpaint.methods.uce",
+    "UCEConfig": "overpaint.methods.uce",
+    "locoedit": "overpaint.methods.locoedit",
+    "LocoEditConfig": "overpaint.methods.locoedit",
+    "diffquickfix": "overpaint.methods.diffquickfix",
+    "DiffQuickFixConfig": "overpaint.methods.diffquickfix",
+    "mass": "overpaint.methods.mass",
+    "MassConfig": "overpaint.methods.mass",
+    "finetune": "overpaint.methods.finetune",
+    "FinetuneConfig": "overpaint.methods.finetune",
+    "finetune_text": "overpaint.methods.finetune_text",
+    "FinetuneTextConfig": "overpaint.methods.finetune_text",
+    "reached": "overpaint.methods.support",
     "apply": "overpaint.patching.apply",
     "applied": "overpaint.patching.apply",
     "save_patch": "overpaint.patching.files",
@@ -49,11 +63,24 @@ if TYPE_CHECKING:  # the same names for type checkers and editors
     from overpaint.errors import OverpaintError as OverpaintError
     from overpaint.generate import generate as generate
     from overpaint.methods.chosen import chosen as chosen
+    from overpaint.methods.diffquickfix import DiffQuickFixConfig as DiffQuickFixConfig
+    from overpaint.methods.diffquickfix import diffquickfix as diffquickfix
+    from overpaint.methods.finetune import FinetuneConfig as FinetuneConfig
+    from overpaint.methods.finetune import finetune as finetune
+    from overpaint.methods.finetune_text import FinetuneTextConfig as FinetuneTextConfig
+    from overpaint.methods.finetune_text import finetune_text as finetune_text
+    from overpaint.methods.locoedit import LocoEditConfig as LocoEditConfig
+    from overpaint.methods.locoedit import locoedit as locoedit
+    from overpaint.methods.mass import MassConfig as MassConfig
+    from overpaint.methods.mass import mass as mass
     from overpaint.methods.refact import ReFACTConfig as ReFACTConfig
     from overpaint.methods.refact import refact as refact
     from overpaint.methods.registry import METHODS as METHODS
+    from overpaint.methods.support import reached as reached
     from overpaint.methods.time_edit import TIMEConfig as TIMEConfig
     from overpaint.methods.time_edit import time_edit as time_edit
+    from overpaint.methods.uce import UCEConfig as UCEConfig
+    from overpaint.methods.uce import uce as uce
     from overpaint.models.fingerprint import fingerprint as fingerprint
     from overpaint.models.load import load as load
     from overpaint.models.model import Model as Model
@@ -69,6 +96,7 @@ if TYPE_CHECKING:  # the same names for type checkers and editors
     from overpaint.types import Edit as Edit
     from overpaint.types import Patch as Patch
     from overpaint.types import RelativeDelta as RelativeDelta
+    from overpaint.types import Sampling as Sampling
     from overpaint.types import Site as Site
 
 

@@ -31,6 +31,10 @@ class DataError(OverpaintError):
     """A data set or file of cases is malformed; names the file, row and column."""
 
 
+class WeightsChangedError(PatchError):
+    """A weight is no longer what a patch has left: taking the patch off would destroy a change."""
+
+
 class OutputError(OverpaintError):
     """A place to write to does not exist or cannot be written."""
 

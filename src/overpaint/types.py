@@ -6,10 +6,12 @@ All dataclasses are frozen; tensors in them are never written to after construct
 
 from __future__ import annotations
 
+import hashlib
 import math
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, fields
+from typing import ClassVar
 
 import torch
 
@@ -195,24 +197,42 @@ Change = Delta | RelativeDelta
 """What a patch does to one site."""
 
 
+def joint_fingerprint(fingerprints: Mapping[str, Sequence[str]]) -> str:
+    """One name for the marks of several components, which depends on the first mark of each."""
+    if fingerprints.keys() <= {Patch.WHOLE}:
+        return next((marks[0] for marks in fingerprints.values()), "")
+    digest = hashlib.blake2b(digest_size=16)
+    for name in sorted(fingerprints):
+        digest.update(f"{name} {fingerprints[name][0]}\n".encode())
+    return digest.hexdigest()
+
+
 @dataclass(frozen=True)
 class Patch:
     """The result of a method: the change of every touched site, and where it came from.
 
-    ``fingerprint`` is that of the model the patch was computed on; ``config`` holds the method's
-    settings as plain JSON values; ``info`` what the method measured (final probability, ...).
-    ``family`` is the name of that model's family, ``rounded`` its fingerprints once its weights
-    are rounded to float16 and to bfloat16; both are empty in patches of older files.
+    ``fingerprints`` say which weights it was computed from: for every component of the model that
+    counts, its mark as it is, rounded to float16 and rounded to bfloat16 (see
+    :mod:`overpaint.models.fingerprint`). Patches of files of formats 1 and 2 have those of the
+    whole model instead, under the name ``WHOLE``. ``config`` holds the method's settings as plain
+    JSON values; ``info`` what the method measured (final probability, ...). ``family`` is the name
+    of the model's family, empty in patches of the oldest files.
     """
+
+    WHOLE: ClassVar[str] = ""
 
     deltas: tuple[Change, ...]
     method: str
     edits: tuple[Edit, ...]
-    fingerprint: str
+    fingerprints: Mapping[str, tuple[str, ...]]
     config: Mapping[str, object] = field(default_factory=dict)
     info: Mapping[str, object] = field(default_factory=dict)
     family: str = ""
-    rounded: tuple[str, ...] = ()
+
+    @property
+    def fingerprint(self) -> str:
+        """One short name for all of :attr:`fingerprints`, to show; empty if there are none."""
+        return joint_fingerprint(self.fingerprints)
 
     @property
     def nbytes(self) -> int:

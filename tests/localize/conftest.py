@@ -14,7 +14,7 @@ from torch import nn
 from overpaint.models.clip import Clip
 from overpaint.models.hooks import replace_input
 from overpaint.models.model import Model
-from overpaint.models.preprocess import TOYBOX, Preprocess
+from overpaint.models.preprocess import Preprocess
 from overpaint.models.sites import module_at, site_at
 from overpaint.types import Site
 
@@ -96,7 +96,7 @@ def eye(monkeypatch: pytest.MonkeyPatch) -> Any:
     """``eye(wanted) -> Clip`` for which every prompt looks like ``wanted [3, 32, 32]`` uint8."""
 
     def make(wanted: torch.Tensor) -> Clip:
-        clip = Clip(_Eye(wanted.numel()), None, Preprocess(32, *TOYBOX))
+        clip = Clip(_Eye(wanted.numel()), None, Preprocess(32, (0.5, 0.5, 0.5), (0.5, 0.5, 0.5)))
         like = nn.functional.normalize((wanted / 127.5 - 1).flatten(), dim=0)
 
         def words(_clip: Clip, prompts: Any) -> torch.Tensor:

@@ -11,8 +11,8 @@ import torch
 
 from overpaint.errors import ModelError, PromptError
 from overpaint.models.clip import Clip, clip_of, image_features, text_features
+from overpaint.models.embedded import toybox_folder
 from overpaint.models.judges import load_clip
-from overpaint.models.load import toybox_folder
 from overpaint.models.model import Model
 from overpaint.models.sites import mlp_site, module_at
 from overpaint.models.text import pooled

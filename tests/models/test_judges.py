@@ -14,8 +14,9 @@ from torch import nn
 from overpaint.errors import ModelError, PromptError
 from overpaint.models import judges as judges_module
 from overpaint.models.clip import image_features, text_features
+from overpaint.models.embedded import toybox_folder
 from overpaint.models.judges import JUDGES, load_clip
-from overpaint.models.load import silence, toybox_folder
+from overpaint.models.loaders import silence
 
 PICTURES = torch.rand(5, 3, 40, 40, generator=torch.Generator().manual_seed(0))
 

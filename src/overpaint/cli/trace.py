@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from overpaint.types import Progress
 
 
+@options.takes_model()
 def trace(
     prompt: Annotated[
         list[str], typer.Argument(metavar="PROMPT...", help="What to paint; one map each.")
@@ -42,9 +43,7 @@ def trace(
     steps: options.Steps = None,
     out: options.Picture = Path("trace.png"),
     clip: shared.ClipName = "",
-    model: options.ModelName = "toybox",
-    device: options.Device = "cpu",
-    dtype: options.Dtype = options.Precision.float32,
+    asked: options.Source = options.USUAL,
     json: options.Json = False,
 ) -> None:
     """Draw which components, restored alone, bring a corrupted subject back (causal tracing).
@@ -63,7 +62,7 @@ def trace(
     if len(subjects) != len(prompt):
         raise PromptError(f"expected {len(prompt)} subjects, one a prompt, got {len(subjects)}")
     traces: dict[str, Trace] = {}
-    with shared.ready(model, device, dtype, clip, quiet=json) as (loaded, scorer, progress):
+    with shared.ready(asked, clip, quiet=json) as (loaded, scorer, progress):
         for each, own in zip(prompt, subjects, strict=True):
             traces |= _traced(loaded, scorer, each, own, config, text, progress)
     save_picture(heat_map(traces), path)

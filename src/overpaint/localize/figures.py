@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-import io
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 import torch
 from PIL import Image
 
-from overpaint.errors import DataError, OutputError
+from overpaint.errors import DataError
 from overpaint.localize.score import KINDS
 from overpaint.pictures import Row, grid
+from overpaint.plotting import as_image, new_figure
 from overpaint.types import Localization
 
 if TYPE_CHECKING:
@@ -72,7 +72,7 @@ def score_plot(found: Mapping[str, Localization]) -> Image.Image:
     axes.set_xlabel(f"first of {' or '.join(map(str, widths))} layers that read the target")
     axes.set_ylabel("CLIP-Score")
     _legend(axes)
-    return drawn(figure)
+    return as_image(figure)
 
 
 def curve_plot(curves: Mapping[str, Sequence[Point]]) -> Image.Image:
@@ -90,7 +90,7 @@ def curve_plot(curves: Mapping[str, Sequence[Point]]) -> Image.Image:
     axes.set_xlabel("neurons changed")
     axes.set_ylabel("CLIP-Score with the prompt")
     _legend(axes)
-    return drawn(figure)
+    return as_image(figure)
 
 
 def heat_map(traces: Mapping[str, Trace]) -> Image.Image:
@@ -114,7 +114,7 @@ def heat_map(traces: Mapping[str, Trace]) -> Image.Image:
     bar.ax.set_title("effect", fontsize=8)
     bar.ax.tick_params(labelsize=8)
     bar.outline.set_visible(False)
-    return drawn(figure)
+    return as_image(figure)
 
 
 def _draw(place: Any, trace: Trace, limit: float, *, named: bool) -> None:
@@ -153,7 +153,7 @@ def layer_plot(
     axes.set_xlabel("edited layer of the text encoder")
     axes.set_ylabel("CLIP-Score with the target")
     _legend(axes)
-    return drawn(figure)
+    return as_image(figure)
 
 
 def _legend(axes: Any) -> None:
@@ -166,28 +166,3 @@ def _texts(found: Localization, name: str) -> Sequence[str]:
     if not isinstance(value, list | tuple):
         raise DataError(f"this localization does not name its {name}; run LocoGen again")
     return [str(each) for each in value]
-
-
-def new_figure(wide: float, tall: float, rows: int = 1) -> tuple[Any, Any]:
-    """A matplotlib figure of its own, outside of pyplot's global state, and its axes.
-
-    OutputError without matplotlib.
-    """
-    try:
-        from matplotlib.figure import Figure
-    except ImportError as error:
-        raise OutputError(
-            "plots need matplotlib, which is not installed: pip install 'overpaint[benchmark]'"
-        ) from error
-    figure = Figure((wide, tall), layout="constrained")
-    axes = figure.subplots(rows)
-    for each in figure.axes:
-        each.spines[["top", "right"]].set_visible(False)
-    return figure, axes
-
-
-def drawn(figure: Any) -> Image.Image:
-    """What is on a matplotlib ``figure``, as an RGB picture."""
-    buffer = io.BytesIO()
-    figure.savefig(buffer, format="png", dpi=150)
-    return Image.open(buffer).convert("RGB")

@@ -113,7 +113,7 @@ def dropout(model: Model, neurons: Neurons, n: int) -> Patch:
     target = neurons.others[0]
     edits = tuple(Edit(prompt, target) for prompt in neurons.prompts)
     asked = {"neurons": n}
-    return Patch(tuple(deltas), "dropout", edits, config=asked, **origin(model))
+    return Patch(tuple(deltas), "dropout", edits, config=asked, **origin(model, deltas))
 
 
 @contextmanager

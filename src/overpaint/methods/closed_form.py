@@ -33,7 +33,7 @@ def solve(
     moving = moves.any(dim=1)
     factor = linalg.ridge_factor(keys, lam)
     left, a = linalg.low_rank(moves[moving], factor[moving], tolerance)
-    return left.float(), a.float()
+    return left.float().contiguous(), a.float().contiguous()
 
 
 def delta_at(model: Model, site: Site, left: Tensor, a: Tensor) -> Delta:

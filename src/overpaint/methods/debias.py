@@ -174,9 +174,10 @@ class _Worn:
         return self.tried[-1]
 
     def patch(self, lam: float, info: dict[str, object]) -> Patch:
-        mark, config = origin(self.model), settings(self.config)
+        deltas, config = self.deltas(lam), settings(self.config)
+        mark = origin(self.model, deltas)
         edits = tuple(self.edits)
-        return Patch(self.deltas(lam), "time-debias", edits, config=config, info=info, **mark)
+        return Patch(deltas, "time-debias", edits, config=config, info=info, **mark)
 
 
 def _search(worn: _Worn, config: DebiasConfig) -> tuple[_Tried, bool]:

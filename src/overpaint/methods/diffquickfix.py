@@ -85,7 +85,7 @@ def diffquickfix(
         deltas = make(lam)
         if progress:
             progress(len(deltas), len(deltas), "sites")
-        mark = origin(model)
+        mark = origin(model, deltas)
     info = {"rows": len(keys), "rank": deltas[0].rank, **chosen}
     asked = settings(replace(config, lam=lam))
     return Patch(tuple(deltas), "diffquickfix", tuple(edits), config=asked, info=info, **mark)

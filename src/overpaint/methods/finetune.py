@@ -95,7 +95,7 @@ def finetune(
             own = replace(config, component=site.component)
             delta, infos[site.component] = _in_encoder(model, site, edits, own, progress)
             deltas.append(delta)
-        mark = origin(model)
+        mark = origin(model, deltas)
     info = infos if len(infos) > 1 else next(iter(infos.values()))
     asked = settings(config)
     return Patch(tuple(deltas), "finetune", tuple(edits), config=asked, info=info, **mark)

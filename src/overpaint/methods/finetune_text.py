@@ -88,13 +88,13 @@ def finetune_text(
             dense_delta(site, weight - module_at(model, site).weight.float(), config.rank)
             for site, weight in trained.items()
         ]
-        mark = origin(model)
+        deltas = tuple(delta for delta, _ in made)
+        mark = origin(model, deltas)
     info = {
         "losses": list(losses),
         "steps": steps,
         "rank_error": max(lost for _, lost in made),
     }
-    deltas = tuple(delta for delta, _ in made)
     asked = settings(config)
     return Patch(deltas, "finetune-text", tuple(edits), config=asked, info=info, **mark)
 

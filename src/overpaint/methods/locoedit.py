@@ -88,7 +88,7 @@ def locoedit(
         if progress:
             progress(len(deltas), len(deltas), "sites")
         info = {"rows": len(keys), "layers": layers, "rank": deltas[0].rank}
-        mark = origin(model)
+        mark = origin(model, deltas)
     asked, measured = settings(replace(config, lam_k=lam_k, lam_v=lam_v)), info | chosen
     return Patch(tuple(deltas), "locoedit", tuple(edits), config=asked, info=measured, **mark)
 

@@ -56,7 +56,7 @@ def mass(
         for own in check(model, edits, config):
             made, infos[own.component] = _in_encoder(model, edits, own, progress)
             deltas += made
-        mark = origin(model)
+        mark = origin(model, deltas)
     info = infos if len(infos) > 1 else next(iter(infos.values()))
     asked = settings(config)
     return Patch(tuple(deltas), "mass", tuple(edits), config=asked, info=info, **mark)

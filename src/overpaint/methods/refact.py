@@ -18,7 +18,7 @@ from overpaint.methods.refact_config import TEMPLATES, ReFACTConfig, for_model
 from overpaint.methods.refact_search import average, search
 from overpaint.methods.refact_targets import anchors, corpus_of
 from overpaint.methods.strength import choose_scale
-from overpaint.models.fingerprint import Origin, origin
+from overpaint.models.fingerprint import origin
 from overpaint.models.model import Model
 from overpaint.models.moments import second_moment
 from overpaint.models.sites import mlp_site, refuse_unused_layer
@@ -49,8 +49,7 @@ def refact(
     with torch.inference_mode(False), torch.no_grad():
         for own in check(model, edits, config):
             found[own.component] = _one_after_another(model, edits, own, progress)
-        mark = origin(model)
-    return _patch(mark, edits, found, config)
+        return _patch(model, edits, found, config)
 
 
 def refact_each(
@@ -70,11 +69,10 @@ def refact_each(
         for own in check(model, edits, config):
             known = _clean(model, edits, own)
             found[own.component] = _compute(model, edits, known, own, progress)
-        mark = origin(model)
-    return tuple(
-        _patch(mark, [edit], {name: [results[r]] for name, results in found.items()}, config)
-        for r, edit in enumerate(edits)
-    )
+        return tuple(
+            _patch(model, [edit], {name: [results[r]] for name, results in found.items()}, config)
+            for r, edit in enumerate(edits)
+        )
 
 
 def _one_after_another(
@@ -175,7 +173,7 @@ def _scale(
 
 
 def _patch(
-    mark: Origin,
+    model: Model,
     edits: Sequence[Edit],
     found: Mapping[str, Sequence[_Result]],
     config: ReFACTConfig,
@@ -189,4 +187,5 @@ def _patch(
         infos[component] = {name: [r.info[name] for r in results] for name in results[0].info}
     info = infos if len(infos) > 1 else next(iter(infos.values()))
     asked = settings(config)
+    mark = origin(model, deltas)
     return Patch(tuple(deltas), "refact", tuple(edits), config=asked, info=info, **mark)

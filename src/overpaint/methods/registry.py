@@ -26,7 +26,9 @@ class Method:
     """``function(model, edits, config, *, progress=None) -> Patch``, and what to say about it.
 
     ``check(model, edits, config)`` raises the errors of ``function`` that prompts and settings
-    alone tell, in a moment: nothing is computed.
+    alone tell, in a moment: nothing is computed. ``label`` names it in tables and plots.
+    ``needs`` is what a model must have: a ``"text path"`` to the denoiser, a ``"CLIP"`` text
+    encoder, or ``"only CLIP"`` as text encoder.
     """
 
     name: str
@@ -35,6 +37,8 @@ class Method:
     config: type[Any]
     summary: str
     paper: str
+    label: str
+    needs: str = "text path"
 
 
 METHODS = {
@@ -47,6 +51,8 @@ METHODS = {
             refact.ReFACTConfig,
             "rank-one edit of one MLP of the text encoder: a subject means another",
             "Arad, Orgad, Belinkov 2024, arXiv:2306.00738",
+            "ReFACT",
+            needs="CLIP",
         ),
         Method(
             "time",
@@ -55,6 +61,7 @@ METHODS = {
             time_edit.TIMEConfig,
             "closed-form edit of all cross-attention keys and values: an assumption changes",
             "Orgad, Kawar, Belinkov 2023, arXiv:2303.08084",
+            "TIME",
         ),
         Method(
             "uce",
@@ -63,6 +70,7 @@ METHODS = {
             uce.UCEConfig,
             "closed-form edit of all cross-attention keys and values: concepts read like others",
             "Gandikota, Orgad, Belinkov, Materzynska, Bau 2023, arXiv:2308.14761",
+            "UCE",
         ),
         Method(
             "locoedit",
@@ -72,6 +80,7 @@ METHODS = {
             "closed-form edit of the few cross-attention layers that hold the knowledge",
             "Basu, Rezaei, Kattakinda, Morariu, Zhao, Rossi, Manjunatha, Feizi 2024, "
             "arXiv:2405.01008",
+            "LocoEdit",
         ),
         Method(
             "diffquickfix",
@@ -80,6 +89,8 @@ METHODS = {
             diffquickfix.DiffQuickFixConfig,
             "closed-form edit of the first self-attention layer of the text encoder",
             "Basu, Zhao, Morariu, Feizi, Manjunatha 2023, arXiv:2310.13730",
+            "DiffQuickFix",
+            needs="CLIP",
         ),
         Method(
             "mass",
@@ -88,6 +99,8 @@ METHODS = {
             mass.MassConfig,
             "many ReFACT requests in one solve, over one or several layers",
             "after Meng, Sharma, Andonian, Belinkov, Bau 2022, arXiv:2210.07229",
+            "ReFACT in one solve",
+            needs="CLIP",
         ),
         Method(
             "finetune",
@@ -96,6 +109,8 @@ METHODS = {
             finetune.FinetuneConfig,
             "baseline: one MLP of the text encoder, trained with ReFACT's loss",
             "Arad, Orgad, Belinkov 2024, arXiv:2306.00738, appendix G.1",
+            "fine-tuning one MLP",
+            needs="CLIP",
         ),
         Method(
             "finetune-text",
@@ -104,6 +119,8 @@ METHODS = {
             finetune_text.FinetuneTextConfig,
             "baseline: the whole text encoder, trained towards TIME's targets",
             "Orgad, Kawar, Belinkov 2023, arXiv:2303.08084, appendix G",
+            "fine-tuning the text encoder",
+            needs="only CLIP",
         ),
     )
 }

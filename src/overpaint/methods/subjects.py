@@ -15,7 +15,7 @@ from overpaint.errors import EditError
 from overpaint.methods.common import counterpart, filled, fits
 from overpaint.models.families import Segment, TextPath
 from overpaint.models.model import Model
-from overpaint.models.text import last_subject_token, prompt_tokens, read_rows
+from overpaint.models.text import empty_prompt, last_subject_token, prompt_tokens, read_rows
 from overpaint.types import Edit
 
 
@@ -46,8 +46,8 @@ def subject_pairs(
     The partner is the last token of :func:`counterpart` in the target, which stands in the same
     template, or alone with ``bare``. With ``padding`` every later row up to the last padding
     follows, pairing in order; the last row of the target repeats. An empty target stands for the
-    first token of the empty prompt. Templates that make a prompt too long are left out. On the
-    pooled path a prompt has a single row.
+    token before the prompt, in CLIP the start token. Templates that make a prompt too long are
+    left out. On the pooled path a prompt has a single row.
 
     Raises:
         PromptError: If a subject is not in its prompt.
@@ -85,10 +85,10 @@ def _rows(
 ) -> tuple[tuple[int, ...], tuple[int, ...]]:
     component = segment.component
     here = last_subject_token(model, source, edit.subject or edit.source, component)
-    there = last_subject_token(model, target, focus, component) if target else 0
+    read = prompt_tokens(model, target, component) if target else empty_prompt(model, component)
+    there = last_subject_token(model, target, focus, component) if target else read.start_row
     stop = prompt_tokens(model, source, component).length if padding else here + 1
-    # The empty prompt has no tokens of its own; its rows are as many as any prompt's.
-    last = prompt_tokens(model, target or source, component).length - 1
+    last = read.length - 1
     ours = range(here, stop)
     partners = [min(there + i, last) for i in range(len(ours))]
     return (

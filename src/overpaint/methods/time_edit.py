@@ -56,7 +56,9 @@ class TIMEConfig:
     def __post_init__(self) -> None:
         """EditError for a setting out of its range."""
         if self.lam is not None and not self.lam > 0:
-            raise EditError(f"TIME expects a λ above 0, got {self.lam}; leave it out for 0.1")
+            raise EditError(
+                f"TIME expects a λ above 0, got {self.lam}; leave it out for the usual one"
+            )
         if not self.templates or any(t.count("{}") != 1 for t in self.templates):
             raise EditError(f"TIME expects templates with one {{}} each, got {self.templates!r}")
         if not 0 <= self.tolerance < 1:
@@ -90,7 +92,7 @@ def time_edit(
         config = replace(asked, lam=lam)
         solved = deltas(model, read, config, progress=progress)
         info = {"rows": len(read[0].keys), "rank": solved[0].rank, **chosen}
-        mark = origin(model)
+        mark = origin(model, solved)
     return Patch(solved, "time", tuple(edits), config=settings(config), info=info, **mark)
 
 

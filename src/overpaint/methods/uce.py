@@ -118,7 +118,7 @@ def uce(
             progress(len(deltas), len(deltas), "sites")
         preserved = len(keys) - read[0][4]
         info = {"rows": len(keys), "preserved_rows": preserved, "rank": deltas[0].rank}
-        mark = origin(model)
+        mark = origin(model, deltas)
     asked, measured = settings(replace(config, lam=lam)), info | chosen
     return Patch(deltas, "uce", tuple(edits), config=asked, info=measured, **mark)
 

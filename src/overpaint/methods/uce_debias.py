@@ -98,7 +98,7 @@ def uce_debias(
         "within": gap <= config.tolerance,
     }
     made = rows.deltas(best)
-    mark = origin(model)
+    mark = origin(model, made)
     return Patch(made, "uce-debias", edits, config=settings(config), info=info, **mark)
 
 

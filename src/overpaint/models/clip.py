@@ -14,8 +14,9 @@ import torch
 from torch.nn import functional
 
 from overpaint.errors import ModelError, PromptError
+from overpaint.models.joint import clip_component
 from overpaint.models.model import Model
-from overpaint.models.preprocess import OPENAI, TOYBOX, Preprocess
+from overpaint.models.preprocess import Preprocess
 
 TOGETHER = 8  # pictures in a batch; the arithmetic of a batch of another size differs a little
 
@@ -71,11 +72,20 @@ def clip_of(model: Model) -> Clip:
 
     ModelError when the model was loaded without one.
     """
-    if model.clip is None:
-        raise ModelError(f"{model.name} was loaded without its CLIP; use load(..., clip=...).")
-    mean, std = TOYBOX if model.name == "toybox" else OPENAI
-    preprocess = Preprocess(model.clip.config.vision_config.image_size, mean, std)
-    return Clip(model.clip, model.pipeline.tokenizer, preprocess, model.name)
+    if model.clip is None or model.preprocess is None:
+        if not model.family.clip_encoders(model):
+            raise ModelError(
+                f"{model.name} has no text encoder of a CLIP, and so nothing that sees pictures "
+                "and words in one space; give words in place of pictures, or name a CLIP that "
+                "judges them."
+            )
+        usual = model.family.clip or "NAME"
+        raise ModelError(
+            f"{model.name} was loaded without its CLIP, which looks at pictures; give it with "
+            f"--clip {usual} (clip= in Python), or a folder that holds it."
+        )
+    part = clip_component(model).replace("text_encoder", "tokenizer")
+    return Clip(model.clip, getattr(model.pipeline, part), model.preprocess, model.name)
 
 
 @torch.no_grad()

@@ -63,13 +63,20 @@ def default_templates(model: Model) -> tuple[str, ...]:
     return _lines_beside(model, TEMPLATES_FILE)
 
 
+def files_beside(model: Model) -> tuple[Path, ...]:
+    """The text files in the model's folder that tell of its words: captions and templates."""
+    folder = getattr(model.pipeline, "name_or_path", None)
+    named = (Path(folder) / name for name in (CAPTIONS_FILE, TEMPLATES_FILE)) if folder else ()
+    return tuple(file for file in named if file.is_file())
+
+
 def _lines_beside(model: Model, name: str) -> tuple[str, ...]:
     """The lines of a text file in the model's folder, () when there is none."""
-    folder = getattr(model.pipeline, "name_or_path", None)
-    path = Path(folder) / name if folder else None
-    if not path or not path.is_file():
-        return ()
-    return tuple(line for line in path.read_text(encoding="utf-8").splitlines() if line.strip())
+    for file in files_beside(model):
+        if file.name == name:
+            lines = file.read_text(encoding="utf-8").splitlines()
+            return tuple(line for line in lines if line.strip())
+    return ()
 
 
 @lru_cache(maxsize=1)

@@ -1,76 +1,217 @@
-"""A short name for the weights a patch was computed on."""
+"""A short name for the weights that a patch was computed on.
+
+It says which base weights a model has, and nothing else: neither patches that are on the model, nor
+adapters (LoRA), tokens that textual inversion has added, compilation, offloading or the device.
+"""
 
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterator
-from typing import TypedDict
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, TypedDict
+from weakref import WeakKeyDictionary
 
 import torch
+from torch import Tensor, nn
+from torch.utils._python_dispatch import is_traceable_wrapper_subclass
+from torch.utils.weak import WeakTensorKeyDictionary
 
+from overpaint.errors import ModelError
+from overpaint.models.base_weights import base_parameters
+from overpaint.models.checksum import digests, gathered
 from overpaint.models.model import Model
-from overpaint.models.sites import submodule
-from overpaint.models.weights import original
+from overpaint.models.places import module_of
+from overpaint.models.sites import stored_name
+from overpaint.models.weights import changes_by_others, originals, unchanging
+from overpaint.types import Change, Site, joint_fingerprint
 
-_INNER = "text_model."
+PRECISIONS = (torch.float32, torch.float16, torch.bfloat16)
+"""What weights are rounded to for the marks of a component, in this order."""
 
-
-def fingerprint(model: Model) -> str:
-    """16 bytes in hexadecimal that change when any weight does that an edit could touch.
-
-    Covers every parameter of the text encoders and of the denoiser's cross-attention layers, with
-    names and shapes, so two models that differ only elsewhere (VAE, convolutions) share it. It is
-    the same for every device and under transformers 4 and 5. Weights are compared as float32: a
-    model stored and loaded in half precision agrees with itself; one rounded while loading has a
-    fingerprint of its own, which :func:`rounded` tells of the original. Deltas that are on the
-    model now do not count.
-    """
-    return _digests(model, (torch.float32,))[0]
-
-
-def rounded(model: Model) -> tuple[str, str]:
-    """The fingerprints of ``model`` with its weights rounded to float16 and to bfloat16.
-
-    One of them is :func:`fingerprint` of the same model loaded in half precision.
-    """
-    half, brain = _digests(model, (torch.float16, torch.bfloat16))
-    return half, brain
+_GRID = 16
+"""Values of a weight that are looked at along each dimension, to see whether it has changed."""
 
 
 class Origin(TypedDict):
     """Fields of :class:`overpaint.types.Patch` that say on which model it was computed."""
 
-    fingerprint: str
+    fingerprints: Mapping[str, tuple[str, ...]]
     family: str
-    rounded: tuple[str, ...]
 
 
-def origin(model: Model) -> Origin:
-    """What a patch computed on ``model`` says about it: ``Patch(..., **origin(model))``."""
-    mark, *others = _digests(model, (torch.float32, torch.float16, torch.bfloat16))
-    return Origin(fingerprint=mark, family=model.family.name, rounded=tuple(others))
+def fingerprint(model: Model) -> str:
+    """16 bytes in hexadecimal that change when any weight does that an edit reads or changes.
+
+    Covers every parameter of the text encoders, and those of the denoiser's layers that read text,
+    with names and shapes; models that differ only elsewhere (VAE, convolutions) share it. It is the
+    same on every device, in either layout of transformers, and for every way of wrapping the
+    weights. Weights are compared as float32: a model stored and loaded in half precision agrees
+    with itself, one rounded while loading has a fingerprint of its own (:func:`marks` tells of it).
+    Deltas that are on the model now do not count.
+
+    It is computed once for each model and kept until a weight changes. A change that PyTorch does
+    not count (written through ``.data``) is noticed if it shows in a sample of the weight, as
+    merged adapters and training do.
+
+    Raises:
+        ModelError: If weights are not in memory (sequential offloading).
+    """
+    return joint_fingerprint({name: marks(model, name) for name in components(model)})
 
 
-def _digests(model: Model, precisions: tuple[torch.dtype, ...]) -> list[str]:
-    """One fingerprint for each of ``precisions`` that the weights are rounded to first."""
-    digests = [hashlib.blake2b(digest_size=16) for _ in precisions]
-    for name, tensor in sorted(_parameters(model), key=lambda item: item[0]):
-        values = original(tensor).detach().cpu()
-        for digest, precision in zip(digests, precisions, strict=True):
-            digest.update(f"{name} {list(tensor.shape)}\n".encode())
-            exact = values.to(precision).to(torch.float32).contiguous()
-            digest.update(exact.numpy().data)
-    return [digest.hexdigest() for digest in digests]
+def components(model: Model) -> tuple[str, ...]:
+    """The components that fingerprints cover: the text encoders and the denoiser."""
+    return (*model.text_encoders, model.family.denoiser)
 
 
-def _parameters(model: Model) -> Iterator[tuple[str, torch.Tensor]]:
-    """The parameters that count, under names that do not depend on transformers' layout."""
-    for component in model.text_encoders:
-        for name, tensor in model.component(component).named_parameters():
-            yield f"{component}.{name.removeprefix(_INNER)}", tensor
-    sites = [site for path in model.family.paths(model) for site in path.sites]
-    for layer in dict.fromkeys(site.name.rpartition(".")[0] or site.name for site in sites):
-        module = submodule(model.denoiser, layer)
-        assert module is not None
-        for name, tensor in module.named_parameters():
-            yield f"{model.family.denoiser}.{layer}.{name}", tensor
+def origin(model: Model, deltas: Sequence[Change]) -> Origin:
+    """What ``Patch(deltas, ..., **origin(model, deltas))`` says of the model it was computed on.
+
+    A change of a text encoder depends on that encoder alone; one of the denoiser also on the text
+    encoders whose states it reads.
+    """
+    touched = {delta.site.component for delta in deltas} or set(components(model))
+    if model.family.denoiser in touched:
+        touched.update(model.text_encoders)
+    named = [name for name in components(model) if name in touched]
+    sites = [delta.site for delta in deltas]
+    found = {name: marks(model, name, PRECISIONS, sites) for name in named}
+    return Origin(fingerprints=found, family=model.family.name)
+
+
+def marks(
+    model: Model,
+    component: str,
+    precisions: Sequence[torch.dtype] = PRECISIONS[:1],
+    sites: Sequence[Site] = (),
+) -> tuple[str, ...]:
+    """The fingerprint of one component, its weights rounded to each of ``precisions`` first.
+
+    All weights of a text encoder count; of the denoiser those of the layers that read text, and of
+    ``sites``. The float16 mark of a model in float32 is the float32 mark of the same model loaded
+    in float16.
+
+    Raises:
+        ModelError: If weights are not in memory (sequential offloading).
+    """
+    with unchanging():
+        return _marks(model, component, precisions, sites)
+
+
+def _marks(
+    model: Model, component: str, precisions: Sequence[torch.dtype], sites: Sequence[Site]
+) -> tuple[str, ...]:
+    weights = _weights(model, component, sites)
+    names = sorted(weights)
+    values = _as_loaded(model, component, [weights[name] for name in names])
+    known = _known([weights[name] for name in names], values)
+    found = []
+    for precision in precisions:
+        new = [i for i, each in enumerate(known) if precision not in each.digests]
+        for i, part in zip(new, digests([values[i] for i in new], precision), strict=True):
+            known[i].digests[precision] = part
+        digest = hashlib.blake2b(digest_size=16)
+        for name, value, each in zip(names, values, known, strict=True):
+            digest.update(f"{name} {list(value.shape)}\n".encode())
+            digest.update(each.digests[precision])
+        found.append(digest.hexdigest())
+    return tuple(found)
+
+
+@dataclass(eq=False)
+class _Known:
+    """What was computed of a weight, and what tells whether it is still the same.
+
+    ``state`` is how often others have written to it, its shape and its precision; ``sample`` are
+    the bits of some of its values; ``digests`` holds what was computed for each precision.
+    """
+
+    state: tuple[object, ...]
+    sample: bytes
+    digests: dict[torch.dtype, bytes] = field(default_factory=dict)
+
+
+_KNOWN = WeakTensorKeyDictionary()
+
+
+def _known(weights: Sequence[Tensor], values: Sequence[Tensor]) -> list[_Known]:
+    """What is known of each of ``weights``, whose original values are ``values``."""
+    found = []
+    for weight, value, sample in zip(weights, values, _samples(values), strict=True):
+        state = (changes_by_others(weight), value.shape, value.dtype)
+        known = _KNOWN.get(weight)
+        if known is None or known.state != state or known.sample != sample:
+            known = _KNOWN[weight] = _Known(state, sample)
+        found.append(known)
+    return found
+
+
+def _samples(values: Sequence[Tensor]) -> list[bytes]:
+    """Values of each tensor on a grid, as bytes."""
+    grids = []
+    for value in values:
+        steps = tuple(slice(None, None, -(-n // _GRID)) for n in value.shape)
+        grids.append(value.detach()[steps].to(torch.float32).reshape(-1))
+    return gathered(grids)
+
+
+def _weights(model: Model, component: str, sites: Sequence[Site]) -> dict[str, Tensor]:
+    """The parameters of ``component`` that count, under names without layout and wrappers."""
+    if component != model.family.denoiser:
+        return dict(base_parameters(model.component(component)))
+    denoiser = model.component(component)
+    if denoiser not in _READ:
+        _READ[denoiser] = tuple(s for path in model.family.paths(model) for s in path.sites)
+    also = (site for site in sites if site.component == component)
+    named = {stored_name(site): site for site in (*_READ[denoiser], *also)}
+    return {
+        f"{stored}.{name}": parameter
+        for stored, site in named.items()
+        for name, parameter in module_of(model, site).named_parameters(recurse=False)
+    }
+
+
+# The sites of denoisers that read text: finding them takes longer than all the rest of an apply.
+_READ: WeakKeyDictionary[nn.Module, tuple[Site, ...]] = WeakKeyDictionary()
+
+
+def _as_loaded(model: Model, component: str, weights: Sequence[Tensor]) -> list[Tensor]:
+    """``weights`` without deltas, and without rows of tokens that were added to the vocabulary."""
+    if any(weight.is_meta for weight in weights):
+        raise ModelError(
+            f"The weights of {component} of {model.name} are not in memory: they are offloaded "
+            "layer by layer. Load the model without enable_sequential_cpu_offload() or device_map; "
+            "enable_model_cpu_offload() is fine."
+        )
+    embedding = _embedding(model.component(component))
+    values = [_plain(value) for value in originals(weights)]
+    return [
+        value[: _vocabulary(model, component, len(value))] if weight is embedding else value
+        for weight, value in zip(weights, values, strict=True)
+    ]
+
+
+def _plain(value: Any) -> Tensor:
+    """``value`` itself, or what a quantised tensor stands for."""
+    return value.dequantize() if is_traceable_wrapper_subclass(value) else value
+
+
+def _embedding(component: Any) -> Tensor | None:
+    """The table of token embeddings of a text encoder."""
+    try:
+        return component.get_input_embeddings().weight
+    except (AttributeError, NotImplementedError):
+        return None
+
+
+def _vocabulary(model: Model, component: str, rows: int) -> int:
+    """How many of the ``rows`` of a table of embeddings the model came with.
+
+    Textual inversion adds tokens at the end, none of which is special.
+    """
+    tokenizer = getattr(model.pipeline, component.replace("text_encoder", "tokenizer"), None)
+    added = getattr(tokenizer, "added_tokens_decoder", {})
+    while rows and rows - 1 in added and not added[rows - 1].special:
+        rows -= 1
+    return rows

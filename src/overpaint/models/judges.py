@@ -7,11 +7,10 @@ from pathlib import Path
 import torch
 
 from overpaint.models.clip import Clip
-from overpaint.models.load import from_pretrained, silence, toybox_folder
+from overpaint.models.embedded import CLIPS, TOKENIZER, toybox_folder
+from overpaint.models.loaders import from_pretrained, silence
 from overpaint.models.open_clip import OPEN_CLIP, load_open_clip
 from overpaint.models.preprocess import read_preprocess
-
-EMBEDDED = {"toybox-judge": "judge", "toybox": "clip"}
 
 JUDGES = {
     "ViT-bigG/14": "laion/CLIP-ViT-bigG-14-laion2B-39B-b160k",
@@ -41,9 +40,8 @@ def load_clip(source: str | Path, *, device: str | torch.device = "cpu") -> Clip
     name = str(source)
     if name.startswith(OPEN_CLIP):
         return load_open_clip(name.removeprefix(OPEN_CLIP), device)
-    embedded = EMBEDDED.get(name)
-    folder = str(toybox_folder(embedded)) if embedded else JUDGES.get(name, name)
-    words = str(toybox_folder("pipeline") / "tokenizer") if embedded else folder
+    folder = str(toybox_folder(CLIPS[name])) if name in CLIPS else JUDGES.get(name, name)
+    words = str(toybox_folder(TOKENIZER)) if name in CLIPS else folder
     with silence():
         from transformers import CLIPModel, CLIPTokenizer
 

@@ -1,165 +1,160 @@
-"""Load a model: the embedded Toybox, a folder, a name on the hub, or a pipeline in memory."""
+"""Load a model: an embedded one, a folder, a single file, a name on the hub, or a pipeline."""
 
 from __future__ import annotations
 
-import re
-from collections.abc import Iterator
-from contextlib import contextmanager
-from dataclasses import replace
-from importlib import resources
 from pathlib import Path
 from typing import Any
 
 import torch
-from torch import nn
 
 from overpaint.errors import ModelError
-from overpaint.models.card import Card
+from overpaint.models.card import Card, read_card
+from overpaint.models.embedded import CLIPS, EMBEDDED, toybox_folder
 from overpaint.models.families import family_of
-from overpaint.models.layout import read_tower
+from overpaint.models.folders import HUB_NAME, SINGLE_FILES, hub_folder, load_folder, open_folder
+from overpaint.models.joint import with_clip
+from overpaint.models.loaders import networks, silence
 from overpaint.models.model import Model
-from overpaint.models.sites import text_transformer
-
-_HUB_NAME = re.compile(r"[\w.-]+/[\w.-]+")
+from overpaint.models.single_file import load_single_file
+from overpaint.models.usable import refuse_unusable
 
 
 def load(
     source: Any,
     *,
-    device: str | torch.device = "cpu",
-    dtype: torch.dtype = torch.float32,
+    device: str | torch.device | None = None,
+    dtype: torch.dtype | None = None,
     clip: str | Path | None = None,
+    variant: str | None = None,
+    config: str | Path | None = None,
+    allow_pickle: bool = False,
 ) -> Model:
-    """Load ``source`` for editing.
+    """Load a model for editing.
 
-    ``source``  ``"toybox"``, a folder that holds a diffusers pipeline, a hub name such as
-        ``"CompVis/stable-diffusion-v1-4"``, or a diffusers pipeline object. An object is used as
-        it is: it is moved to ``device`` and ``dtype``, not copied.
-    ``clip``    folder or hub name of the joint CLIP that the pipeline's text encoder belongs to
-        (for SD1 ``"openai/clip-vit-large-patch14"``); Toybox brings its own. Its text tower is
-        replaced by the pipeline's, so that an edit is seen by both.
+    What is loaded here is set to evaluation and frozen. A pipeline object is used as it is: it is
+    not cast, moved, frozen or switched to evaluation.
 
-    All networks are set to evaluation and frozen; their weights are not changed.
-    Raises ModelError when the model cannot be found or is of an unknown family.
+    Args:
+        source: Name of an embedded model such as ``"toybox"``, a folder that holds a diffusers
+            pipeline, a checkpoint in a single ``.safetensors`` file, a hub name such as
+            ``"CompVis/stable-diffusion-v1-4"``, or a diffusers pipeline object.
+        device: Where to put it; the CPU by default, and for an object where it is.
+        dtype: Number format of the weights; by default the one that the denoiser is stored in.
+        clip: Folder or hub name of the joint CLIP that one of the text encoders belongs to (for SD1
+            ``"openai/clip-vit-large-patch14"``); an embedded model brings its own. Its text tower
+            is replaced by the pipeline's, so that an edit is seen by both.
+        variant: Variant of the weights, such as ``"fp16"``; found where a folder has but one.
+        config: For a single file: folder of a pipeline with its configuration and tokenizers.
+        allow_pickle: Also read a single file that could hold code. The code is not run.
+
+    Returns:
+        The model.
+
+    Raises:
+        ModelError: If the model cannot be found, read or edited; says what to do.
     """
     if isinstance(source, (str, Path)):
-        pipeline, name = _pipeline(str(source), dtype), str(source)
+        name = str(source)
+        card = card_of(name)
+        pipeline = _pipeline(name, dtype or card.precision, variant, config, allow_pickle)
+        _settle(pipeline, device or "cpu")
     else:
         pipeline, name = source, type(source).__name__
-    toybox = source == "toybox"
-    family = family_of(pipeline)
-    card = Card("toybox", steps=20, guidance=4.0, batch_size=16) if toybox else Card()
-    if toybox:
-        from diffusers import DPMSolverMultistepScheduler
-
-        pipeline.scheduler = DPMSolverMultistepScheduler.from_config(pipeline.scheduler.config)
-    model = Model(pipeline, family, name, card=card)
-    _check_text(model)
-    _settle(pipeline, device, dtype)
-    joint = toybox_folder("clip") if toybox else clip
-    return replace(model, clip=_joint_clip(model, joint)) if joint else model
+        _refuse_options(variant=variant, config=config)
+        card = read_card(getattr(pipeline, "name_or_path", None) or "")
+    model = Model(pipeline, family_of(pipeline), name, card=card)
+    refuse_unusable(model)
+    if pipeline is source:
+        _refuse_changes(model, device, dtype)
+    joint = toybox_folder(CLIPS[card.clip]) if not clip and card.clip in CLIPS else clip
+    return with_clip(model, joint) if joint else model
 
 
-def toybox_folder(part: str) -> Path:
-    """Folder of the embedded ``part``: ``"pipeline"``, ``"clip"`` or ``"judge"``."""
-    folder = Path(str(resources.files("overpaint"))) / "toybox" / "weights" / part
-    if not folder.is_dir():
-        raise ModelError(
-            f"The embedded model has no {part!r} at {folder}; reinstall overpaint, or rebuild it "
-            "with `python -m overpaint.toybox.train`."
-        )
-    return folder
+def card_of(source: str) -> Card:
+    """The card of the model called ``source``, an empty one where it has none; loads nothing."""
+    if source in EMBEDDED:
+        return read_card(toybox_folder(EMBEDDED[source].folder))
+    return read_card(Path(source).expanduser()) if source else Card()
 
 
-def _pipeline(source: str, dtype: torch.dtype) -> Any:
+def _pipeline(
+    source: str,
+    dtype: torch.dtype | None,
+    variant: str | None,
+    config: str | Path | None,
+    allow_pickle: bool,
+) -> Any:
     """The diffusers pipeline called ``source``; ModelError when there is none."""
-    folder = toybox_folder("pipeline") if source == "toybox" else Path(source)
-    if source and folder.is_dir():
-        if not (folder / "model_index.json").is_file():
-            raise ModelError(
-                f"Folder {source} holds no diffusers pipeline: it has no model_index.json. "
-                "Save one there with pipeline.save_pretrained(folder)."
+    path = Path(source).expanduser()
+    if source not in EMBEDDED and source and path.is_file():
+        _refuse_options(variant=variant)
+        return load_single_file(path, dtype=dtype, config=config, allow_pickle=allow_pickle)
+    if config is not None:
+        raise ModelError(
+            f"config (--config) is for a model in a single file, and {source!r} is none; leave it "
+            "out."
+        )
+    if source in EMBEDDED:
+        folder = open_folder(toybox_folder(EMBEDDED[source].folder))
+        return load_folder(folder, source, dtype, variant)
+    if source and path.is_dir():
+        return load_folder(open_folder(path, source), source, dtype, variant)
+    if not HUB_NAME.fullmatch(source) or path.suffix in SINGLE_FILES:
+        raise ModelError(_unknown(source, path))
+    folder, variant = hub_folder(source, variant)
+    return load_folder(folder, source, dtype, variant)
+
+
+def _unknown(source: str, path: Path) -> str:
+    """Why ``source`` names no model."""
+    if "://" in source:
+        return f"{source!r} is an address; download the model and give the file or folder."
+    if path.suffix in SINGLE_FILES:
+        if not path.is_absolute() and len(path.parts) == 3 and not path.parent.is_dir():
+            hub = "/".join(path.parts[:2])
+            return (
+                f"There is no file {source!r}. If it is one of {hub} on the hub, download it with "
+                f"`hf download {hub} {path.name}` and give the path that this prints."
             )
-        source = str(folder)
-    elif not _HUB_NAME.fullmatch(source):
-        raise ModelError(
-            f"No model {source!r}: expected 'toybox', an existing folder, or a hub name such as "
-            "'CompVis/stable-diffusion-v1-4'."
-        )
+        near = sorted(path.parent.glob("*" + path.suffix)) if path.parent.is_dir() else []
+        there = f"; there is {', '.join(str(p) for p in near[:3])}" if near else ""
+        return f"There is no file {source!r}{there}; check the name."
+    known = ", ".join(repr(name) for name in EMBEDDED)
+    return (
+        f"No model {source!r}: expected {known}, an existing folder, a .safetensors file, or a hub "
+        "name such as 'CompVis/stable-diffusion-v1-4'."
+    )
+
+
+def _settle(pipeline: Any, device: str | torch.device) -> None:
+    """Every network of a pipeline of our own on ``device``, in evaluation mode, frozen."""
     with silence():
-        from diffusers import DiffusionPipeline
-
-        pipeline = from_pretrained(DiffusionPipeline, source, dtype)
-    for component in ("text_encoder", "text_encoder_2"):
-        read_tower(getattr(pipeline, component, None), folder / component / "model.safetensors")
-    return pipeline
+        if torch.device(device).type != "cpu":
+            pipeline.to(device)
+    for network in networks(pipeline).values():
+        network.eval().requires_grad_(False)
 
 
-def from_pretrained(cls: Any, source: str, dtype: torch.dtype | None = None) -> Any:
-    """``cls.from_pretrained``, every failure a ModelError."""
-    try:
-        return cls.from_pretrained(source, **({"dtype": dtype} if dtype else {}))
-    except Exception as error:  # hub, network, JSON, safetensors: each has its own hierarchy
-        reason = next(iter(str(error).strip().splitlines()), "") or type(error).__name__
+def _refuse_options(**given: object) -> None:
+    for name, value in given.items():
+        if value is not None:
+            what = "folders and names on the hub" if name == "variant" else "single files"
+            raise ModelError(f"{name} is for {what}; leave it out.")
+
+
+def _refuse_changes(
+    model: Model, device: str | torch.device | None, dtype: torch.dtype | None
+) -> None:
+    """ModelError when a pipeline object would have to be moved or cast: it is the caller's."""
+    is_there = device is None or _same_place(torch.device(device), model.device)
+    if not is_there or (dtype is not None and dtype != model.dtype):
+        wanted = [repr(str(device))] if not is_there else []
+        wanted += [str(dtype)] if dtype is not None and dtype != model.dtype else []
         raise ModelError(
-            f"Cannot load {source!r}: {reason} Check the name and the network, or give a folder."
-        ) from error
-
-
-@contextmanager
-def silence() -> Iterator[None]:
-    """Bars and notes on the screen belong to the caller: switch those of the loaders off."""
-    from diffusers.utils import logging as diffusers_logging
-    from transformers.utils import logging as transformers_logging
-
-    before = [
-        (log, log.get_verbosity(), log.is_progress_bar_enabled())
-        for log in (diffusers_logging, transformers_logging)
-    ]
-    for log, _, _ in before:
-        log.set_verbosity_error()
-        log.disable_progress_bar()
-    try:
-        yield
-    finally:
-        for log, verbosity, bars in before:
-            log.set_verbosity(verbosity)
-            if bars:
-                log.enable_progress_bar()
-
-
-def _check_text(model: Model) -> None:
-    """ModelError unless every text encoder is there together with its tokenizer."""
-    for component in model.text_encoders:
-        for part in (component, component.replace("text_encoder", "tokenizer")):
-            if getattr(model.pipeline, part, None) is None:
-                raise ModelError(
-                    f"{model.name} comes without its {part}, but an edit starts from text; "
-                    f"load the pipeline with its {part}."
-                )
-
-
-def _settle(pipeline: Any, device: str | torch.device, dtype: torch.dtype) -> None:
-    """Every network of the pipeline on ``device`` in ``dtype``, in evaluation mode, frozen."""
-    for part in pipeline.components.values():
-        if isinstance(part, nn.Module):
-            if next(part.parameters()).dtype != dtype:
-                part.to(dtype=dtype)
-            part.to(device=device).eval().requires_grad_(False)
-
-
-def _joint_clip(model: Model, source: str | Path) -> Any:
-    """The CLIPModel at ``source``, its text tower replaced by the pipeline's own module."""
-    from transformers import CLIPModel
-
-    with silence():
-        clip = from_pretrained(CLIPModel, str(source))
-    tower = text_transformer(model.component(model.text_encoders[0]))
-    shapes = [{k: v.shape for k, v in t.named_parameters()} for t in (tower, clip.text_model)]
-    if shapes[0] != shapes[1]:
-        raise ModelError(
-            f"The text tower of CLIP {source} has other shapes than the one of {model.name}; "
-            "give the CLIP that the pipeline's text encoder was taken from."
+            f"The {model.name} is on {model.device} in {model.dtype} and is not changed here; call "
+            f"pipeline.to({', '.join(wanted)}) first, or leave device and dtype out."
         )
-    clip.text_model = tower
-    return clip.to(device=model.device, dtype=model.dtype).eval().requires_grad_(False)
+
+
+def _same_place(wanted: torch.device, found: torch.device) -> bool:
+    return wanted.type == found.type and wanted.index in (None, found.index)

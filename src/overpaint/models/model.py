@@ -13,6 +13,7 @@ from torch import nn
 
 from overpaint.errors import ModelError
 from overpaint.models.card import Card
+from overpaint.models.preprocess import Preprocess
 
 if TYPE_CHECKING:
     from overpaint.models.families.base import Family
@@ -26,8 +27,10 @@ class Model:
         pipeline: The diffusers pipeline that owns every network and tokenizer.
         family: How models of its kind are encoded, edited and generated with.
         name: What the user called it: an embedded model, a folder, a hub name or a class name.
-        clip: Joint CLIP whose text tower *is* the pipeline's (the same module), or None. It adds
-            the text projection and the image encoder.
+        clip: Joint ``transformers.CLIPModel`` whose text tower is made of the pipeline's own
+            modules, or None. It adds the text projection, the image encoder, and layers that the
+            pipeline leaves out; see :mod:`overpaint.models.joint`.
+        preprocess: What is done to a picture before ``clip`` sees it, or None without one.
         card: What the model's folder says about itself.
     """
 
@@ -35,6 +38,7 @@ class Model:
     family: Family
     name: str
     clip: Any = field(default=None, repr=False)
+    preprocess: Preprocess | None = field(default=None, repr=False)
     card: Card = field(default_factory=Card, repr=False)
 
     def component(self, name: str) -> nn.Module:
@@ -59,8 +63,11 @@ class Model:
         return self.family.text_encoders(self.pipeline)
 
     def tokenizer(self, component: str) -> Any:
-        """The tokenizer that feeds text encoder ``component``."""
-        return getattr(self.pipeline, component.replace("text_encoder", "tokenizer"))
+        """The tokenizer that feeds text encoder ``component``; a processor's own, if it is one."""
+        from transformers import ProcessorMixin
+
+        found: Any = getattr(self.pipeline, component.replace("text_encoder", "tokenizer"))
+        return found.tokenizer if isinstance(found, ProcessorMixin) else found
 
     @property
     def denoiser(self) -> nn.Module:

@@ -21,8 +21,6 @@ OPENAI: tuple[RGB, RGB] = (
 )
 """Mean and deviation of the colours in OpenAI's training pictures; nearly every CLIP uses them."""
 
-TOYBOX: tuple[RGB, RGB] = ((0.5, 0.5, 0.5), (0.5, 0.5, 0.5))
-
 _RESAMPLING = {2: "bilinear", 3: "bicubic"}  # Pillow's numbers, which the files use
 
 

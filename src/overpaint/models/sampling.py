@@ -9,7 +9,7 @@ differ in the last bit when a batch has another shape.
 from __future__ import annotations
 
 import operator
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Hashable, Sequence
 from contextlib import AbstractContextManager, ExitStack
 from typing import Any
 
@@ -159,7 +159,8 @@ def _generate(
     """``[len(rows), 3, H, W]`` for pairs of a conditioning's number and a seed."""
     model.family.check_generates(model)
     how = sampling_for(model, sampling)
-    batches = _batches(conditionings, rows, how.batch_size or 1)
+    layouts = [model.family.layout(conditioning) for conditioning in conditionings]
+    batches = _batches(layouts, rows, how.batch_size or 1)
     tick = _counter(progress, len(batches))
     found: dict[int, Tensor] = {}
     with ExitStack() as stack:
@@ -181,12 +182,12 @@ def _generate(
 
 
 def _batches(
-    conditionings: Sequence[Conditioning], rows: Sequence[tuple[int, int]], size: int
+    layouts: Sequence[Hashable], rows: Sequence[tuple[int, int]], size: int
 ) -> list[list[int]]:
     """Places of ``rows`` in batches of ``size``, each of one layout; the last row fills them up."""
-    groups: dict[object, list[int]] = {}
+    groups: dict[Hashable, list[int]] = {}
     for place, (number, _) in enumerate(rows):
-        groups.setdefault(conditionings[number].layout, []).append(place)
+        groups.setdefault(layouts[number], []).append(place)
     batches = []
     for places in groups.values():
         for start in range(0, len(places), size):

@@ -8,13 +8,16 @@ import shutil
 from pathlib import Path
 
 from overpaint.errors import OutputError
-from overpaint.models.load import silence
+from overpaint.models.card import write_card
+from overpaint.models.corpora import files_beside
+from overpaint.models.loaders import silence
 from overpaint.models.model import Model
 
 
 def save_model(model: Model, folder: str | os.PathLike[str]) -> Path:
     """Write the pipeline of ``model``, with the patches that are on it, to ``folder``.
 
+    What the model's folder says about it goes along: its card, captions and templates.
     Whole or not at all: it is written beside and takes its name at the end. Raises
     :class:`OutputError` when ``folder`` holds something already or cannot be written.
     """
@@ -28,6 +31,9 @@ def save_model(model: Model, folder: str | os.PathLike[str]) -> Path:
         part.mkdir()
         with silence():
             model.pipeline.save_pretrained(part, safe_serialization=True)
+        write_card(model.card, part)
+        for file in files_beside(model):
+            shutil.copyfile(file, part / file.name)
         part.replace(folder)
     except OSError as error:
         raise OutputError(

@@ -22,7 +22,7 @@ from overpaint.errors import SiteError
 from overpaint.models.hooks import record
 from overpaint.models.model import Model
 from overpaint.models.sites import mlp_site, text_transformer
-from overpaint.models.text import hidden_states, text_projection
+from overpaint.models.text import hidden_states, text_projection, whole_tower
 from overpaint.models.tokens import Tokens
 
 
@@ -150,7 +150,7 @@ def suffix(
     out of range, and for the last layer: nothing reads the subject token after it.
     """
     refuse_last_layer(model, layer, component)
-    tower: Any = text_transformer(model.component(component))
+    tower: Any = whole_tower(model, component)
     stack: Sequence[Any] = list(tower.encoder.layers)
     later, fc2 = stack[layer + 1 :], stack[layer].mlp.fc2
     maps = [f for m in later for f in (m.self_attn.k_proj, m.self_attn.v_proj)]
@@ -159,7 +159,7 @@ def suffix(
         record(fc2, later[0]) as (keys, streams),
         record(fc2, later[0].self_attn.q_proj, *maps, outputs=True) as (values, queries, *kept),
     ):
-        hidden_states(model, tokens.trimmed(), component)
+        hidden_states(model, tokens.trimmed(), component, whole=True)
     starts = torch.as_tensor(positions, device=tokens.end.device)
     prefix, runs = int(starts.max()), tokens.end - starts + 1
     row = torch.arange(len(runs), device=runs.device)

@@ -15,11 +15,14 @@ from torch import Tensor, nn
 from overpaint.errors import ConfigError
 from overpaint.models.conditioning import Conditioning
 from overpaint.models.families.base import TextPath
+from overpaint.models.joint import joint_tower
 from overpaint.models.model import Model
 from overpaint.models.sites import text_transformer
 from overpaint.models.spans import align, end_rows, last_subject_token, subject_span
 from overpaint.models.tokens import (
     Tokens,
+    empty_prompt,
+    is_cut,
     max_length,
     prompt_tokens,
     refuse_empty,
@@ -31,9 +34,11 @@ from overpaint.types import Sampling
 __all__ = [
     "Tokens",
     "align",
+    "empty_prompt",
     "encode",
     "end_rows",
     "hidden_states",
+    "is_cut",
     "last_subject_token",
     "max_length",
     "pooled",
@@ -44,6 +49,7 @@ __all__ = [
     "text_transformer",
     "token_count",
     "tokenize",
+    "whole_tower",
 ]
 
 TOGETHER = 16
@@ -75,6 +81,8 @@ def encode(
     guided = sampling is not None and model.family.guided(model, sampling)
     how = sampling or Sampling()
     if how.negative_prompt and not guided:
+        if reason := model.family.unsupported.get("negative prompt"):
+            raise ConfigError(reason)
         raise ConfigError(
             f"a negative prompt has no effect without guidance above 1 (it is {how.guidance}"
             f"{'' if how.true_cfg is None else f', true_cfg {how.true_cfg}'}); raise the guidance, "
@@ -90,7 +98,8 @@ def encode(
             guided=guided and not negative,
             clip_skip=how.clip_skip,
         )
-        negative = negative or found.negative
+        if model.family.shared_negative:
+            negative = negative or found.negative
         known[prompt] = found.replace(**negative)
     return [known[prompt] for prompt in prompts]
 
@@ -133,22 +142,31 @@ def read_rows(
     return tuple(torch.cat(parts) for parts in found)
 
 
-def hidden_states(model: Model, tokens: Tokens, component: str = "text_encoder") -> Tensor:
-    """Last hidden states of a CLIP text encoder after the final layer norm, ``[n, L, d]``."""
+def hidden_states(
+    model: Model, tokens: Tokens, component: str = "text_encoder", *, whole: bool = False
+) -> Tensor:
+    """Last hidden states of a CLIP text encoder after the final layer norm, ``[n, L, d]``.
+
+    ``whole``: of all layers that its joint CLIP has, where the pipeline leaves some out.
+    """
     encoder = model.component(component)
     uses_mask = getattr(getattr(encoder, "config", None), "use_attention_mask", False)
     mask = tokens.mask.long() if uses_mask else None
-    return text_transformer(encoder)(tokens.ids, attention_mask=mask).last_hidden_state
+    tower = whole_tower(model, component) if whole else text_transformer(encoder)
+    return tower(tokens.ids, attention_mask=mask).last_hidden_state
+
+
+def whole_tower(model: Model, component: str = "text_encoder") -> nn.Module:
+    """The CLIP tower of a text encoder, with the layers that only its joint CLIP has."""
+    joint = joint_tower(model, component)
+    return text_transformer(model.component(component)) if joint is None else joint
 
 
 def text_projection(model: Model, component: str = "text_encoder") -> nn.Module | None:
     """The map from the end token to the space shared with pictures, or None when unknown."""
-    encoder = model.component(component)
-    own = getattr(encoder, "text_projection", None)
-    if own is not None or model.clip is None:
-        return own
-    same = model.clip.text_model is text_transformer(encoder)
-    return model.clip.text_projection if same else None
+    own = getattr(model.component(component), "text_projection", None)
+    joint = own is None and joint_tower(model, component) is not None
+    return model.clip.text_projection if joint else own
 
 
 def pooled(
@@ -164,7 +182,7 @@ def pooled(
     """
     component = component or model.family.clip_encoders(model)[-1]
     tokens = tokenize(model, prompts, component, allow_empty=allow_empty)
-    states = hidden_states(model, tokens.trimmed(), component)
+    states = hidden_states(model, tokens.trimmed(), component, whole=True)
     ends = states[torch.arange(len(states), device=states.device), tokens.end]
     projection = text_projection(model, component)
     return ends if projection is None else projection(ends)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+from bisect import bisect_right
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -65,6 +67,15 @@ class PromptTokens:
         """Row of the end token: where the rows after the prompt begin."""
         return min(self.first + self.end, self.length - 1)
 
+    @property
+    def start_row(self) -> int:
+        """Row of the token before the prompt: the start token, or the last of a chat template.
+
+        Where there is none, as in T5, row 0.
+        """
+        begin = next((i for i, word in enumerate(self.words) if word is not None), self.end)
+        return max(self.first + begin - 1, 0)
+
 
 def max_length(model: Model, component: str = "text_encoder") -> int:
     """``L``: how many tokens the text encoder reads, start and end included."""
@@ -74,7 +85,11 @@ def max_length(model: Model, component: str = "text_encoder") -> int:
 def as_read(model: Model, prompt: str, component: str = "text_encoder") -> str:
     """``prompt`` as the tokenizer is given it: a textual inversion as all of its vectors."""
     convert = getattr(model.pipeline, "maybe_convert_prompt", None)
-    return convert(prompt, model.tokenizer(component)) if convert else prompt
+    tokenizer = model.tokenizer(component)
+    added = getattr(tokenizer, "added_tokens_encoder", {})
+    # The pipeline's conversion tokenizes, which takes time and warns of long prompts.
+    inverted = any(f"{token}_1" in added for token in added)
+    return convert(prompt, tokenizer) if convert and inverted else prompt
 
 
 def refuse_empty(prompts: Sequence[str]) -> None:
@@ -88,8 +103,15 @@ def refuse_empty(prompts: Sequence[str]) -> None:
 
 def token_count(model: Model, prompt: str, component: str = "text_encoder") -> int:
     """How many tokens ``prompt`` has before it is cut to the model's length."""
-    text = model.family.template(model, as_read(model, prompt, component), component).text
-    return len(model.tokenizer(component)(text, verbose=False).input_ids)
+    template = model.family.template(model, as_read(model, prompt, component), component)
+    options = {"add_special_tokens": template.special, "verbose": False}
+    return len(model.tokenizer(component)(template.text, **options).input_ids)
+
+
+def is_cut(model: Model, prompt: str, component: str = "text_encoder") -> bool:
+    """Whether ``prompt`` is longer than the pipeline reads, so that its end is cut off."""
+    limit = max_length(model, component) + model.family.dropped(model, component)
+    return token_count(model, prompt, component) > limit
 
 
 def tokenize(
@@ -132,38 +154,77 @@ def prompt_tokens(model: Model, prompt: str, component: str = "text_encoder") ->
     template = family.template(model, as_read(model, prompt, component), component)
     limit = max_length(model, component)
     dropped = family.dropped(model, component)
-    found = _encoding(model.tokenizer(component), template.text, limit + dropped)
+    tokenizer = model.tokenizer(component)
+    found = _encoding(tokenizer, template.text, limit + dropped, template.special)
     begin, stop = len(template.before), len(template.before) + len(template.prompt)
     offsets, words = [], []
-    for (a, b), word in zip(found.offsets, found.word_ids, strict=True):
+    for (a, b), word in zip(found.offsets, _word_numbers(found, template.text), strict=True):
         # A token may take the space before the prompt along.
         inside = a < b and b > begin and a < stop and word is not None
         offsets.append((max(a, begin) - begin, min(b, stop) - begin) if inside else (0, 0))
         words.append(word if inside else None)
     last = max((i for i, word in enumerate(words) if word is not None), default=-1)
     count = len(found.ids)
-    left = family.fixed_length and model.tokenizer(component).padding_side == "left"
-    first = (limit - count if left else 0) - dropped
+    first = (limit - count if family.pads_left(model, component) else 0) - dropped
     return PromptTokens(
         tuple(found.tokens),
         tuple(offsets),
         tuple(words),
         end=min(last + 1, count - 1),
         first=first,
-        length=limit if family.reads_padding else first + count,
+        length=family.read_length(model, component, first + count),
         prompt=template.prompt,
     )
 
 
-def _encoding(tokenizer: Any, text: str, limit: int) -> Any:
+def empty_prompt(model: Model, component: str = "text_encoder") -> PromptTokens:
+    """The empty prompt as the tokens of ``component``: those that stand around any prompt."""
+    read = prompt_tokens(model, "a", component)
+    around = [i for i, word in enumerate(read.words) if word is None]
+    own = len(read.tokens) - len(around)
+    first = read.first + (own if model.family.pads_left(model, component) else 0)
+    return PromptTokens(
+        tuple(read.tokens[i] for i in around),
+        ((0, 0),) * len(around),
+        (None,) * len(around),
+        end=min(read.end - own, len(around) - 1),
+        first=first,
+        length=model.family.read_length(model, component, first + len(around)),
+        prompt="",
+    )
+
+
+def _word_numbers(found: Any, text: str) -> list[int | None]:
+    """The number of the word that each token of ``found`` belongs to, None for special tokens.
+
+    Tokenizers after SentencePiece (Gemma, Llama) take a whole text for one word; there, words end
+    where letters do.
+    """
+    words: list[int | None] = list(found.word_ids)
+    spans: dict[int, list[int]] = {}
+    for (a, b), word in zip(found.offsets, words, strict=True):
+        if word is not None and a < b:
+            span = spans.setdefault(word, [a, b])
+            span[:] = min(span[0], a), max(span[1], b)
+    if not any(re.search(r"\S\s+\S", text[a:b]) for a, b in spans.values()):
+        return words
+    starts = [match.start() for match in re.finditer(r"[^\W_]+|(?:[^\w\s]|_)+", text)]
+    numbered: list[int | None] = []
+    for (a, b), word in zip(found.offsets, words, strict=True):
+        here = a + len(text[a:b]) - len(text[a:b].lstrip())
+        numbered.append(None if word is None else bisect_right(starts, here) - 1)
+    return numbered
+
+
+def _encoding(tokenizer: Any, text: str, limit: int, special: bool = True) -> Any:
     """``text`` as a ``tokenizers.Encoding`` of at most ``limit`` tokens."""
     options = {"truncation": True, "max_length": limit, "verbose": False}
-    ids = tokenizer(text, **options)
+    ids = tokenizer(text, add_special_tokens=special, **options)
     if tokenizer.is_fast:
         return ids.encodings[0]
     from transformers.convert_slow_tokenizer import convert_slow_tokenizer
 
-    found = convert_slow_tokenizer(tokenizer).encode(text)
+    found = convert_slow_tokenizer(tokenizer).encode(text, add_special_tokens=special)
     if len(found.ids) <= limit and found.ids != ids.input_ids:
         raise PromptError(
             f"The tokenizer cannot say where the words of {text!r} stand; use plain characters."

@@ -1,24 +1,22 @@
-"""A patch as a LoRA file in kohya's naming, for diffusers, ComfyUI and A1111 alike.
+"""A patch as a LoRA file, for diffusers, ComfyUI, Forge and A1111.
 
-A site becomes ``<prefix>_<dotted name with underscores>`` with ``.lora_down.weight [r, d_in]``,
-``.lora_up.weight [d_out, r]`` and ``.alpha = r``, so that every reader adds exactly ``B A``.
-
-UNet blocks keep diffusers' names (``down_blocks``, ...), for SDXL too, where kohya's trainer
-writes ``input_blocks``: diffusers takes them as they are, ComfyUI and A1111 map them for both
-families (``unet_to_diffusers`` in comfy/utils.py, ``convert_diffusers_name_to_compvis`` in
-extensions-builtin/Lora/networks.py). Text encoder names always contain ``text_model``, which
-diffusers removes when transformers 5 has no such module.
+A site becomes two factors, ``down [r, d_in]`` and ``up [d_out, r]``, and readers add ``up down``.
+There are two spellings. In kohya's, a key is ``<prefix>_<module with underscores>`` with
+``.lora_down.weight``, ``.lora_up.weight`` and ``.alpha``, which is the rank. In PEFT's, it is
+``<component>.<module>`` with ``.lora_A.weight`` and ``.lora_B.weight`` in the denoiser; in text
+encoders diffusers expects ``.lora_linear_layer.down.weight`` and ``.up.weight``, which ComfyUI
+reads as well. Which spelling its readers know, and under which names, is said by the family
+(:class:`overpaint.models.families.Family`).
 
 All sites of a network get one rank, the smaller ones filled up with zeros. Where ranks differ,
-diffusers (0.42) loses the alphas of the rarer ones: it looks for them under names that neither
-its UNet nor transformers 5 has, and scales those sites wrongly.
+diffusers (0.42) scales the sites of the rarer ranks wrongly: it looks for their alphas under names
+that neither its networks nor transformers 5 has.
 """
 
 from __future__ import annotations
 
 import json
 import os
-import re
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -35,20 +33,14 @@ from overpaint.patching.bind import bound
 from overpaint.patching.merge import merge
 from overpaint.types import Patch, Site
 
-_TEXT = re.compile(r"encoder\.layers\.\d+\.(mlp\.fc[12]|self_attn\.(q|k|v|out)_proj)")
-_UNET = re.compile(
-    r"(down_blocks\.\d+|mid_block|up_blocks\.\d+)\.attentions\.\d+\.transformer_blocks\.\d+\."
-    r"(attn[12]\.(to_q|to_k|to_v|to_out\.0)|ff\.net\.(0\.proj|2))"
-)
-_ONE_ENCODER = {"text_encoder": ("lora_te_text_model", _TEXT), "unet": ("lora_unet", _UNET)}
-_TWO_ENCODERS = {
-    "text_encoder": ("lora_te1_text_model", _TEXT),
-    "text_encoder_2": ("lora_te2_text_model", _TEXT),
-    "unet": ("lora_unet", _UNET),
-}
-# Family name -> component -> prefix of its keys, and the sites that every reader knows.
-_NAMING = {"SD1": _ONE_ENCODER, "SD2": _ONE_ENCODER, "SDXL": _TWO_ENCODERS}
-_BASE = {"SD1": "sd_v1", "SD2": "sd_v2", "SDXL": "sdxl_base_v1-0"}  # as kohya writes it
+
+def _suffixes(form: str, family: Family, component: str) -> tuple[str, str]:
+    """How the two factors are called."""
+    if form == "kohya":
+        return "lora_down.weight", "lora_up.weight"
+    if component in family.encoders:
+        return "lora_linear_layer.down.weight", "lora_linear_layer.up.weight"
+    return "lora_A.weight", "lora_B.weight"
 
 
 def export_lora(
@@ -56,17 +48,29 @@ def export_lora(
     path: str | os.PathLike[str],
     family: Family | None = None,
     *,
+    form: str = "",
     model: Model | None = None,
     force: bool = False,
 ) -> Path:
-    """Write ``patch`` as a LoRA for models of ``family`` (``model.family``); returns the path.
+    """Write ``patch`` as a LoRA; loading it at strength 1 does what :func:`overpaint.apply` does.
 
-    Loading it at strength 1 does what :func:`overpaint.apply` does, up to float32 rounding. The
-    file is written whole or not at all. Without ``family`` it is :func:`family_of_patch`.
-    ``model`` is the one the patch was computed on: needed where ``patch.relative``, since a LoRA
-    holds every change written out; with ``force`` it may be another of the same shape. Raises
-    :class:`PatchError` if it is missing or another, if LoRA cannot express a site of the patch or
-    models of ``family``, or if ``path`` cannot be written.
+    The file is written whole or not at all.
+
+    Args:
+        patch: The patch.
+        path: File to write.
+        family: Family of the models it is for; by default that of the patch.
+        form: ``"kohya"`` or ``"peft"``; by default what most readers of the family know.
+        model: The model that the patch was computed on: needed where ``patch.relative``, since a
+            LoRA holds every change written out.
+        force: Take another model of the same shape.
+
+    Returns:
+        The path.
+
+    Raises:
+        PatchError: If the model is missing or another, if no reader knows a site of the patch or
+            LoRAs of the family, or if the file cannot be written.
 
     Known limit: A1111 applies self-attention edits of OpenCLIP encoders (SD2, SDXL's second) only
     where a file has all four projections of a layer.
@@ -74,8 +78,9 @@ def export_lora(
     if not patch.deltas:
         raise PatchError("the patch changes nothing, so there is no LoRA to write")
     family = family or family_of_patch(patch)
+    form = form or next(iter(family.lora_forms), "")
     deltas = merge(bound(patch, model, force=force))
-    keys = {place: kohya_name(delta.site, family) for place, delta in deltas.items()}
+    keys = {place: lora_key(delta.site, family, form) for place, delta in deltas.items()}
     ranks = {
         component: max(d.rank for (other, _), d in deltas.items() if other == component)
         for component, _ in deltas
@@ -83,12 +88,19 @@ def export_lora(
     tensors: dict[str, torch.Tensor] = {}
     for (component, name), delta in deltas.items():
         key, missing = keys[component, name], ranks[component] - delta.rank
-        tensors[f"{key}.lora_down.weight"] = pad(delta.a, (0, 0, 0, missing)).cpu().clone()
-        tensors[f"{key}.lora_up.weight"] = pad(delta.b, (0, missing)).cpu().clone()
-        tensors[f"{key}.alpha"] = torch.tensor(float(ranks[component]))
+        down, up = _suffixes(form, family, component)
+        tensors[f"{key}.{down}"] = _whole(pad(delta.a, (0, 0, 0, missing)))
+        tensors[f"{key}.{up}"] = _whole(pad(delta.b, (0, missing)))
+        if form == "kohya":
+            tensors[f"{key}.alpha"] = torch.tensor(float(ranks[component]))
     data = save(tensors, _metadata(patch, family, ranks))
     write_whole(Path(path), _ordered(data))
     return Path(path)
+
+
+def _whole(tensor: torch.Tensor) -> torch.Tensor:
+    """``tensor`` in memory of its own, which is what safetensors writes."""
+    return tensor.detach().cpu().contiguous().clone()
 
 
 def family_of_patch(patch: Patch) -> Family:
@@ -108,24 +120,27 @@ def family_of_patch(patch: Patch) -> Family:
     return family_called("SDXL" if two or wide else "SD1")
 
 
-def kohya_name(site: Site, family: Family) -> str:
-    """kohya's key of ``site`` (layout-free name) without its suffix, e.g. ``lora_unet_..._to_k``.
+def lora_key(site: Site, family: Family, form: str) -> str:
+    """The key of ``site`` (layout-free name) without its suffix, e.g. ``lora_unet_..._to_k``.
 
-    Raises :class:`PatchError` naming the family or the site if LoRA readers do not know it.
+    Raises:
+        PatchError: If readers of LoRA files do not know the family, the form or the site.
     """
-    if family.name not in _NAMING:
+    if not family.lora_forms:
         raise PatchError(
-            f"expected family {', '.join(_NAMING)}, got family {family.name}, which LoRA export "
-            "does not support; apply the patch file with overpaint instead"
+            f"no program reads LoRAs of family {family.name}; apply the patch file with overpaint "
+            "instead"
         )
-    prefix, pattern = _NAMING[family.name].get(site.component, ("", None))
-    if pattern is None or not pattern.fullmatch(site.name):
+    if form not in family.lora_forms:
+        known = " or ".join(family.lora_forms)
+        raise PatchError(f"expected form {known} for family {family.name}, got {form!r}")
+    key = family.lora_key(site.component, site.name, form)
+    if not key:
         raise PatchError(
-            f"LoRA export does not support the site {site.component} {site.name} of family "
-            f"{family.name}; expected attention and feed-forward layers of the UNet and the text "
-            "encoders: apply the patch file with overpaint instead"
+            f"LoRA files of family {family.name} have no name for {site.component} {site.name}; "
+            "apply the patch file with overpaint instead"
         )
-    return f"{prefix}_{site.name.replace('.', '_')}"
+    return key
 
 
 def _metadata(patch: Patch, family: Family, ranks: Mapping[str, int]) -> dict[str, str]:
@@ -136,8 +151,8 @@ def _metadata(patch: Patch, family: Family, ranks: Mapping[str, int]) -> dict[st
         "ss_network_module": "networks.lora",
         "ss_network_dim": rank,
         "ss_network_alpha": rank,
-        "ss_base_model_version": _BASE[family.name],
-        "ss_v2": str(family.name == "SD2"),
+        "ss_base_model_version": family.lora_base or family.name.lower(),
+        "ss_v2": str(family.lora_base == "sd_v2"),
         "overpaint_version": __version__,
         "overpaint_method": patch.method,
     }

@@ -1,11 +1,12 @@
 """A patch as plain data: one JSON text and named tensors, with everything checked on the way back.
 
-The text is an object with format, library version, method, config, edits, info, fingerprint (with
-those of the rounded weights), family, the sites in order (layout-free names) and a SHA-256 over all
-of it and the factors. The tensors are ``{i:04d}.a [r, d_in]`` and either ``{i:04d}.b [d_out, r]``
-or, of a change told by the model's weights, ``{i:04d}.left [d_in, r]`` of site ``i``, float32. Each
-site names the number under which each of its factors is stored: where several sites have the same,
-that of the first. Format 1 knew neither ``left`` nor family, and had a ``b`` for every site.
+The text is an object with format, library version, method, config, edits, info, the fingerprints of
+components (as they are, and rounded), family, the sites in order (layout-free names) and a SHA-256
+over all of it and the factors. The tensors are ``{i:04d}.a [r, d_in]`` and either ``{i:04d}.b
+[d_out, r]`` or, of a change told by the model's weights, ``{i:04d}.left [d_in, r]`` of site ``i``,
+float32. Each site names the number under which each of its factors is stored: where several sites
+have the same, that of the first. Format 2 had one fingerprint for the whole model. Format 1 had
+neither ``left`` nor family nor the fingerprints of rounded weights, and a ``b`` for every site.
 """
 
 from __future__ import annotations
@@ -24,20 +25,23 @@ from overpaint.models.sites import stored_name
 from overpaint.patching.check import check_patch
 from overpaint.types import Change, Delta, Edit, Patch, RelativeDelta, Site
 
-FORMAT = 2
+FORMAT = 3
 _WORDS = tuple(f.name for f in fields(Edit) if f.name != "images")
 _PLACE = {"component": str, "name": str, "d_out": int, "d_in": int}
 _PARTS: dict[str, type] = {
     "version": str,
     "method": str,
-    "fingerprint": str,
     "config": dict,
     "info": dict,
     "edits": list,
     "sites": list,
     "sha256": str,
 }
-_SINCE_2: dict[str, type] = {"family": str, "rounded": list}
+_BY_FORMAT: dict[int, dict[str, type]] = {
+    1: {**_PARTS, "fingerprint": str},
+    2: {**_PARTS, "fingerprint": str, "rounded": list, "family": str},
+    3: {**_PARTS, "fingerprints": dict, "family": str},
+}
 
 
 @dataclass(frozen=True)
@@ -56,8 +60,7 @@ def encode(patch: Patch) -> Record:
         "format": FORMAT,
         "version": __version__,
         "method": patch.method,
-        "fingerprint": patch.fingerprint,
-        "rounded": list(patch.rounded),
+        "fingerprints": {name: list(marks) for name, marks in patch.fingerprints.items()},
         "family": patch.family,
         "config": dict(patch.config),
         "info": _info(patch),
@@ -81,16 +84,28 @@ def decode(record: Record) -> tuple[Patch, str]:
     for edit in header["edits"]:
         _check_part(edit, dict.fromkeys(_WORDS, str), "edit")
     _check_names(sites, set(tensors))
-    kept = {part: header[part] for part in ("method", "fingerprint", "config", "info")}
+    kept = {part: header[part] for part in ("method", "config", "info")}
     patch = Patch(
         deltas=tuple(_delta(site, tensors) for site in sites),
         edits=tuple(Edit(**edit) for edit in header["edits"]),
+        fingerprints=_fingerprints(header),
         family=header.get("family", ""),
-        rounded=tuple(str(mark) for mark in header.get("rounded", ())),
         **kept,
     )
     check_patch(patch)
     return patch, header["version"]
+
+
+def _fingerprints(header: Mapping[str, Any]) -> dict[str, tuple[str, ...]]:
+    """The fingerprints of a checked header, which older formats have of the whole model."""
+    if "fingerprints" not in header:
+        whole = [header["fingerprint"], *header.get("rounded", ())]
+        return {Patch.WHOLE: tuple(map(str, whole))}
+    found = header["fingerprints"]
+    for name, marks in found.items():
+        if not (isinstance(marks, list) and marks and all(isinstance(m, str) for m in marks)):
+            raise PatchError(f"expected fingerprints of {name!r} as texts, got {marks!r}")
+    return {name: tuple(marks) for name, marks in found.items()}
 
 
 def _site(site: Any, version: int, number: int) -> dict[str, Any]:
@@ -143,7 +158,7 @@ def _header(text: str) -> dict[str, Any]:
             f"expected a patch of format 1 to {FORMAT}, got {found!r}; "
             "install the version of overpaint that wrote it"
         )
-    for part, kind in {**_PARTS, **(_SINCE_2 if found > 1 else {})}.items():
+    for part, kind in _BY_FORMAT[found].items():
         if not isinstance(header.get(part), kind):
             raise PatchError(f"its {part!r} is missing or no {kind.__name__}")
     return header

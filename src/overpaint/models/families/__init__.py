@@ -9,9 +9,19 @@ from __future__ import annotations
 from typing import Any
 
 from overpaint.errors import ModelError
+from overpaint.models.families.auraflow import AuraFlow
 from overpaint.models.families.base import Family, Segment, Template, TextLayer, TextPath
+from overpaint.models.families.chroma import Chroma
+from overpaint.models.families.deepfloyd import DeepFloydIF
 from overpaint.models.families.flux import Flux
+from overpaint.models.families.flux2 import Flux2, Flux2Klein
+from overpaint.models.families.hidream import HiDream
+from overpaint.models.families.hunyuandit import HunyuanDiT
+from overpaint.models.families.kandinsky3 import Kandinsky3
+from overpaint.models.families.lumina2 import Lumina2
 from overpaint.models.families.pixart import PixArt
+from overpaint.models.families.qwenimage import QwenImage
+from overpaint.models.families.sana import Sana, SanaSprint
 from overpaint.models.families.sd3 import StableDiffusion3
 from overpaint.models.families.unets import (
     LatentConsistency,
@@ -19,6 +29,7 @@ from overpaint.models.families.unets import (
     StableDiffusion2,
     StableDiffusionXL,
 )
+from overpaint.models.families.zimage import ZImage
 
 __all__ = [
     "FAMILIES",
@@ -40,6 +51,19 @@ FAMILIES: list[Family] = [
     StableDiffusion3(),
     Flux(),
     PixArt(),
+    DeepFloydIF(),
+    Kandinsky3(),
+    AuraFlow(),
+    Chroma(),
+    HunyuanDiT(),
+    Flux2(),
+    Flux2Klein(),
+    HiDream(),
+    Lumina2(),
+    QwenImage(),
+    Sana(),
+    SanaSprint(),
+    ZImage(),
 ]
 """All families, in the order in which they are listed."""
 

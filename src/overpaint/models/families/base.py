@@ -10,11 +10,13 @@ from __future__ import annotations
 
 import copy
 import inspect
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Hashable, Mapping, Sequence
 from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass, replace
+from importlib.util import find_spec
 from typing import TYPE_CHECKING, Any, ClassVar
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 
@@ -44,7 +46,9 @@ class TextPath:
     """One way by which text reaches the denoiser, and the linear sites that read it.
 
     Attributes:
-        name: ``"sequence"`` for one row per token, ``"pooled"`` for one row per prompt.
+        name: ``"sequence"`` for one row per token, ``"pooled"`` for one row per prompt. Models that
+            have further paths call them by what they are: ``"pooling"`` for tokens on their way to
+            a pooled feature, ``"t5"`` for those of a second encoder that is read by itself.
         layers: The sites of every layer, in the order of the forward pass; for a UNet
             ``(to_k, to_v)`` of each cross-attention layer.
         segments: Which rows are whose tokens; empty for pooled text.
@@ -96,11 +100,20 @@ class TextLayer:
 
 @dataclass(frozen=True)
 class Template:
-    """The text that a tokenizer is given for a prompt: ``before + prompt + after``."""
+    """The text that a tokenizer is given for a prompt: ``before + prompt + after``.
+
+    Attributes:
+        before: What stands before the prompt.
+        prompt: The prompt as the tokenizer sees it.
+        after: What stands after the prompt.
+        special: Whether the tokenizer adds its special tokens; a chat template may have written
+            them out.
+    """
 
     before: str
     prompt: str
     after: str = ""
+    special: bool = True
 
     @property
     def text(self) -> str:
@@ -125,6 +138,8 @@ class Family:
     """The pipeline's component that removes noise."""
     encoders: ClassVar[tuple[str, ...]] = ("text_encoder",)
     """Components that read the prompt, in the order in which the pipeline calls them."""
+    towers: ClassVar[tuple[str, ...]] = ()
+    """Those of :attr:`encoders` that are causal CLIP towers, whose MLPs can be edited."""
     clip: ClassVar[str] = ""
     """Hub name of the joint CLIP whose text tower the family uses, where there is one."""
     batch_size: ClassVar[int] = 1
@@ -134,12 +149,24 @@ class Family:
     for what is not passed on."""
     separate_negative: ClassVar[bool] = False
     """Whether ``encode_prompt`` knows no negative prompt, which is then encoded by itself."""
+    shared_negative: ClassVar[bool] = True
+    """Whether the negative prompt is encoded alike beside every prompt."""
     guidance_argument: ClassVar[str] = "guidance_scale"
     """The argument of the pipeline's call that scales classifier-free guidance."""
     fixed_length: ClassVar[bool] = True
     """Whether all prompts are padded to one length."""
     reads_padding: ClassVar[bool] = True
     """Whether the denoiser reads the padding, that is, attention has no mask for it."""
+    output_type: ClassVar[str] = "pt"
+    """The pipeline's ``output_type`` that gives finished pictures: "pt", "np" or "pil"."""
+    lora_forms: ClassVar[tuple[str, ...]] = ("peft",)
+    """Spellings in which a LoRA file is understood, the default first: ``"peft"`` (diffusers and
+    ComfyUI), ``"kohya"`` (ComfyUI, Forge, A1111 and diffusers)."""
+    lora_base: ClassVar[str] = ""
+    """What LoRA files call the base model."""
+    reads: ClassVar[Mapping[str, str]] = {}
+    """What of a picture's text each text encoder is read for: ``"tokens"``, ``"pooled"`` or
+    ``"tokens and pooled"``; ``"tokens"`` where it is left out."""
     reads_embeddings: ClassVar[bool] = False
     """Whether cross-attention reads ``prompt_embeds`` themselves, all of their rows."""
     picture_tokens: ClassVar[str] = "x_embedder"
@@ -158,10 +185,8 @@ class Family:
         return tuple(c for c in self.encoders if getattr(pipeline, c, None) is not None)
 
     def clip_encoders(self, model: Model) -> tuple[str, ...]:
-        """The text encoders that are causal CLIP towers, whose MLPs can be edited."""
-        from overpaint.models.sites import is_clip
-
-        return tuple(c for c in model.text_encoders if is_clip(model.component(c)))
+        """Those of :attr:`towers` that ``model`` has."""
+        return tuple(c for c in model.text_encoders if c in self.towers)
 
     def used_layers(self, model: Model, component: str) -> int:
         """How many layers of a CLIP text encoder the picture depends on."""
@@ -180,8 +205,25 @@ class Family:
         """How many leading tokens the pipeline leaves out of what the denoiser reads."""
         return 0
 
+    def pads_left(self, model: Model, component: str) -> bool:
+        """Whether the padding stands before the tokens."""
+        return self.fixed_length and model.tokenizer(component).padding_side == "left"
+
+    def read_length(self, model: Model, component: str, count: int) -> int:
+        """Rows that the denoiser reads of a prompt whose last token is row ``count - 1``."""
+        return self.max_length(model, component) if self.reads_padding else count
+
     def max_length(self, model: Model, component: str) -> int:
-        """Tokens that the pipeline reads of a prompt, special ones included."""
+        """Tokens that the pipeline reads of a prompt, special ones included.
+
+        The ``max_sequence_length`` of the pipeline's call, which counts for encoders other than
+        CLIP, or else what the tokenizer and the encoder allow.
+        """
+        from overpaint.models.sites import is_clip
+
+        longest = call_defaults(model.pipeline).get("max_sequence_length")
+        if longest is not None and not is_clip(model.component(component)):
+            return int(longest)
         tokenizer = model.tokenizer(component)
         config = getattr(model.component(component), "config", None)
         positions = getattr(config, "max_position_embeddings", None) or 1 << 30
@@ -228,9 +270,16 @@ class Family:
             self._encoded(model, prompts, {**asked, "do_classifier_free_guidance": guided})
         )
 
-    def encode_options(self, model: Model) -> dict[str, Any]:  # noqa: ARG002
-        """Further keyword arguments of ``encode_prompt``."""
-        return {}
+    def encode_options(self, model: Model) -> dict[str, Any]:
+        """Further keyword arguments of ``encode_prompt``: those that the pipeline's call gives it.
+
+        The two may have different defaults, for instance of ``max_sequence_length``.
+        """
+        return {
+            name: value
+            for name, value in call_defaults(model.pipeline).items()
+            if not name.startswith(("prompt", "negative_", "num_images"))
+        }
 
     def _encoded(
         self, model: Model, prompts: Sequence[str], options: Mapping[str, Any]
@@ -417,14 +466,15 @@ class Family:
             "height": sampling.height,
             "width": sampling.width,
             "generator": list(generators),
-            "output_type": "pt",
+            "output_type": self.output_type,
             **self.guidance(model, sampling),
-            **self.call_options(model, sampling),
         }
-        given = {k: v for k, v in given.items() if v is not None and k in known}
+        given = {k: v for k, v in given.items() if v is not None}
+        given |= self.call_options(model, sampling)
+        given = {k: v for k, v in given.items() if k in known}
         # Text comes encoded; a default such as negative_prompt="" would contradict it.
         given |= {name: None for name in ("prompt", "negative_prompt") if name in known}
-        return pipeline(**self.arguments(conditioning), **given).images
+        return as_tensor(pipeline(**self.arguments(conditioning), **given).images)
 
     def guidance(self, model: Model, sampling: Sampling) -> dict[str, Any]:  # noqa: ARG002
         """Guidance as keyword arguments of the pipeline's call."""
@@ -437,6 +487,34 @@ class Family:
     def arguments(self, conditioning: Conditioning) -> dict[str, Any]:
         """``conditioning`` as keyword arguments of the pipeline's call."""
         return dict(conditioning.tensors)
+
+    def layout(self, conditioning: Conditioning) -> Hashable:
+        """What must be equal for prompts in one batch, if no picture is to depend on the others."""
+        return conditioning.layout
+
+    # -- LoRA files -----------------------------------------------------------------------------
+
+    def lora_key(self, component: str, name: str, form: str) -> str:
+        """What a LoRA file calls a site; "" if no reader of that form knows it.
+
+        Args:
+            component: Component of the pipeline.
+            name: Name of the linear module, without transformers' inner ``text_model.``.
+            form: One of :attr:`lora_forms`.
+        """
+        if form == "peft":
+            inner = "text_model." if component in self.encoders else ""
+            return f"{component}.{inner}{name}"
+        network = self.kohya_components.get(component)
+        module = self.kohya_module(component, name)
+        return f"{network}_{module.replace('.', '_')}" if network and module else ""
+
+    kohya_components: ClassVar[Mapping[str, str]] = {}
+    """Component to the prefix of its keys in kohya's spelling."""
+
+    def kohya_module(self, component: str, name: str) -> str:  # noqa: ARG002
+        """The module that kohya's spelling means by a site; "" if it has none."""
+        return name
 
 
 def joint_layers(
@@ -460,6 +538,54 @@ class _Reached(Exception):
 
 def _is_a(pipeline: Any, names: Sequence[str]) -> bool:
     return any(cls.__name__ in names for cls in type(pipeline).__mro__)
+
+
+def call_defaults(pipeline: Any) -> dict[str, Any]:
+    """Default values of the pipeline's call, without those that are None."""
+    known = inspect.signature(type(pipeline).__call__).parameters
+    return {
+        name: parameter.default
+        for name, parameter in known.items()
+        if parameter.default is not None and parameter.default is not inspect.Parameter.empty
+    }
+
+
+def as_tensor(images: Any) -> Tensor:
+    """Pictures of any ``output_type`` as ``[b, 3, H, W]`` in [0, 1]."""
+    if isinstance(images, Tensor):
+        return images
+    arrays = np.stack([np.asarray(image) for image in images])
+    pixels = torch.from_numpy(arrays).permute(0, 3, 1, 2)
+    return pixels / 255 if pixels.dtype == torch.uint8 else pixels
+
+
+def cleaned(pipeline: Any, prompt: str) -> str:
+    """``prompt`` as a pipeline that preprocesses captions gives it to its tokenizer.
+
+    In lower case, and cleaned of links, markup and the like where the pipeline's call does so by
+    default and the packages for it, beautifulsoup4 and ftfy, are there.
+    """
+    clean = call_defaults(pipeline).get("clean_caption", False)
+    return pipeline._text_preprocessing(prompt, clean_caption=clean and can_clean())[0]
+
+
+def chat(say: Callable[[str], str], prompt: str, *, special: bool = True) -> Template:
+    """``prompt`` in a chat.
+
+    Args:
+        say: Renders the chat in which the user says a text.
+        prompt: What the user says.
+        special: Whether the tokenizer adds its special tokens to the chat.
+    """
+    mark = "\ue000"  # no chat template has it
+    before, after = say(mark).split(mark)
+    text = say(prompt)
+    return Template(before, text[len(before) : len(text) - len(after)], after, special)
+
+
+def can_clean() -> bool:
+    """Whether the packages are there with which diffusers cleans captions."""
+    return find_spec("bs4") is not None and find_spec("ftfy") is not None
 
 
 def quiet_copy(pipeline: Any, tick: Callable[[int], None] | None = None) -> Any:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, ClassVar
 
 from torch import Tensor
 
@@ -35,10 +35,22 @@ class Flux(Family):
     )
     denoiser = "transformer"
     encoders = ("text_encoder", "text_encoder_2")
+    towers = ("text_encoder",)
+    reads: ClassVar[dict[str, str]] = {"text_encoder": "pooled"}
     clip = "openai/clip-vit-large-patch14"
     encoded = ("prompt_embeds", "pooled_prompt_embeds", "")
     separate_negative = True
     longest = 512
+    lora_forms = ("peft", "kohya")
+    lora_base = "flux1"
+    kohya_components: ClassVar[dict[str, str]] = {
+        "text_encoder": "lora_te1_text_model",
+        "transformer": "lora_unet",
+    }
+    kohya_modules: ClassVar[dict[str, str]] = {
+        "context_embedder": "txt_in",
+        "time_text_embed.text_embedder.linear_1": "vector_in.in_layer",
+    }
 
     def max_length(self, model: Model, component: str) -> int:
         """77 tokens of CLIP, up to 512 of T5."""
@@ -124,3 +136,7 @@ class Flux(Family):
                 f"{model.name} comes without its T5, so it can be edited but not generate; load "
                 "it with text_encoder_2."
             )
+
+    def kohya_module(self, component: str, name: str) -> str:
+        """The original code's names of the two projections; CLIP's layers keep theirs."""
+        return self.kohya_modules.get(name, "") if component == self.denoiser else name

@@ -32,6 +32,7 @@ class PixArt(Family):
         "negative_prompt_attention_mask",
     )
     reads_padding = False
+    lora_base = "pixart"
     bins: ClassVar[tuple[int, ...]] = (32, 64, 128, 256)
     """Latent sizes for which the pipeline knows resolution bins."""
 
@@ -64,4 +65,4 @@ class PixArt(Family):
     def call_options(self, model: Model, sampling: Sampling) -> dict[str, Any]:  # noqa: ARG002
         """Sizes are rounded to the bins the model was trained at, where there are some."""
         known = getattr(model.denoiser.config, "sample_size", None) in self.bins
-        return {"use_resolution_binning": None if known else False}
+        return {} if known else {"use_resolution_binning": False}

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, ClassVar
 
 from torch import Tensor
 
@@ -29,6 +29,11 @@ class StableDiffusion3(Family):
     )
     denoiser = "transformer"
     encoders = ("text_encoder", "text_encoder_2", "text_encoder_3")
+    towers = ("text_encoder", "text_encoder_2")
+    reads: ClassVar[dict[str, str]] = {
+        "text_encoder": "tokens and pooled",
+        "text_encoder_2": "tokens and pooled",
+    }
     clip = "openai/clip-vit-large-patch14"
     encoded = (
         "prompt_embeds",
@@ -37,6 +42,17 @@ class StableDiffusion3(Family):
         "negative_pooled_prompt_embeds",
     )
     longest = 256
+    lora_forms = ("peft", "kohya")
+    lora_base = "sd3"
+    kohya_components: ClassVar[dict[str, str]] = {
+        "text_encoder": "lora_te1_text_model",
+        "text_encoder_2": "lora_te2_text_model",
+        "transformer": "lora_unet",
+    }
+    kohya_modules: ClassVar[dict[str, str]] = {
+        "context_embedder": "context_embedder",
+        "time_text_embed.text_embedder.linear_1": "y_embedder.mlp.0",
+    }
 
     def max_length(self, model: Model, component: str) -> int:
         """77 tokens of CLIP, up to 256 of T5."""
@@ -68,6 +84,10 @@ class StableDiffusion3(Family):
         if path.name == "pooled":
             return (found["pooled_prompt_embeds"].unsqueeze(1),)
         return (found["prompt_embeds"],)
+
+    def kohya_module(self, component: str, name: str) -> str:
+        """The original code's names of the two projections; CLIP's layers keep theirs."""
+        return self.kohya_modules.get(name, "") if component == self.denoiser else name
 
     def text_layers(self, model: Model) -> tuple[TextLayer, ...]:
         """The joint attention of every block."""

@@ -56,11 +56,36 @@ def key_value_layers(
     )
 
 
-class StableDiffusion1(Family):
+_CLIP_LINEAR = re.compile(r"encoder\.layers\.\d+\.(mlp\.fc[12]|self_attn\.(q|k|v|out)_proj)")
+_UNET_LINEAR = re.compile(
+    r"(down_blocks\.\d+|mid_block|up_blocks\.\d+)\.attentions\.\d+\.transformer_blocks\.\d+\."
+    r"(attn[12]\.(to_q|to_k|to_v|to_out\.0)|ff\.net\.(0\.proj|2))"
+)
+
+
+class KohyaNames(Family):
+    """LoRA names of Stable Diffusion 1, 2 and XL.
+
+    UNet blocks keep diffusers' names, for SDXL too, where kohya's trainer writes
+    ``input_blocks``: diffusers takes them as they are, ComfyUI and A1111 map them. Text encoder
+    names always contain ``text_model``, which diffusers removes where transformers has none.
+    """
+
+    lora_forms = ("kohya",)
+
+    def kohya_module(self, component: str, name: str) -> str:
+        """Attention and feed-forward layers, which every reader knows."""
+        if component == self.denoiser:
+            return name if _UNET_LINEAR.fullmatch(name) else ""
+        return name if _CLIP_LINEAR.fullmatch(name) else ""
+
+
+class StableDiffusion1(KohyaNames):
     """Stable Diffusion 1.x and its fine-tunes: one CLIP ViT-L/14, 16 cross-attention layers."""
 
     name = "SD1"
     pipelines = ("StableDiffusionPipeline",)
+    towers = ("text_encoder",)
     others = (
         "StableDiffusionImg2ImgPipeline",
         "StableDiffusionInpaintPipeline",
@@ -72,6 +97,11 @@ class StableDiffusion1(Family):
     )
     clip = "openai/clip-vit-large-patch14"
     batch_size = 4
+    lora_base = "sd_v1"
+    kohya_components: ClassVar[dict[str, str]] = {
+        "text_encoder": "lora_te_text_model",
+        "unet": "lora_unet",
+    }
     reads_embeddings = True
     openclip: ClassVar[bool] = False
 
@@ -99,6 +129,7 @@ class StableDiffusion2(StableDiffusion1):
 
     name = "SD2"
     clip = "laion/CLIP-ViT-H-14-laion2B-s32B-b79K"
+    lora_base = "sd_v2"
     openclip = True
 
 
@@ -118,7 +149,7 @@ class LatentConsistency(StableDiffusion1):
         return False
 
 
-class StableDiffusionXL(Family):
+class StableDiffusionXL(KohyaNames):
     """SDXL, Turbo, Lightning, Playground and the refiner: two CLIPs, 70 cross-attention layers."""
 
     name = "SDXL"
@@ -130,6 +161,14 @@ class StableDiffusionXL(Family):
         "StableDiffusionXLControlNetPipeline",
     )
     encoders = ("text_encoder", "text_encoder_2")
+    towers = encoders
+    reads: ClassVar[dict[str, str]] = {"text_encoder_2": "tokens and pooled"}
+    lora_base = "sdxl_base_v1-0"
+    kohya_components: ClassVar[dict[str, str]] = {
+        "text_encoder": "lora_te1_text_model",
+        "text_encoder_2": "lora_te2_text_model",
+        "unet": "lora_unet",
+    }
     clip = "openai/clip-vit-large-patch14"
     reads_embeddings = True
     encoded = (

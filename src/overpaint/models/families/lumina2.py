@@ -1,0 +1,44 @@
+"""Lumina Image 2: Gemma read by one projection."""
+
+from __future__ import annotations
+
+from collections.abc import Hashable
+
+from overpaint.models.conditioning import Conditioning
+from overpaint.models.families.base import Family, Segment, Template, TextPath
+from overpaint.models.model import Model
+from overpaint.models.sites import site_at
+
+
+class Lumina2(Family):
+    """Lumina Image 2.
+
+    Gemma is given a system prompt, a mark, and the prompt, 256 tokens in all. What reads its rows,
+    after a norm, is ``time_caption_embed.caption_embedder``. Padding is masked. The negative prompt
+    stands alone.
+    """
+
+    name = "Lumina2"
+    pipelines = ("Lumina2Pipeline",)
+    denoiser = "transformer"
+    encoded = (
+        "prompt_embeds",
+        "prompt_attention_mask",
+        "negative_prompt_embeds",
+        "negative_prompt_attention_mask",
+    )
+    reads_padding = False
+
+    def template(self, model: Model, prompt: str, component: str) -> Template:  # noqa: ARG002
+        """The system prompt of the pipeline, the mark, and the prompt."""
+        return Template(f"{model.pipeline.system_prompt} <Prompt Start> ", prompt)
+
+    def paths(self, model: Model) -> tuple[TextPath, ...]:
+        """The normalised rows of Gemma."""
+        site = site_at(model, self.denoiser, "time_caption_embed.caption_embedder.1")
+        return (TextPath("sequence", ((site,),), (Segment("text_encoder"),)),)
+
+    def layout(self, conditioning: Conditioning) -> Hashable:
+        """Prompts of one length: the transformer pads a batch to its longest prompt."""
+        masks = [v for k, v in sorted(conditioning.tensors.items()) if k.endswith("mask")]
+        return conditioning.layout, tuple(int(mask.sum(-1).max()) for mask in masks)

@@ -1,0 +1,76 @@
+"""Qwen-Image: Qwen2.5-VL read by one projection."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+
+from overpaint.models.conditioning import NEGATIVE, Conditioning
+from overpaint.models.families.base import Family, Segment, Template, TextPath
+from overpaint.models.model import Model
+from overpaint.models.sites import site_at
+from overpaint.types import Sampling
+
+
+class QwenImage(Family):
+    """Qwen-Image.
+
+    Qwen is given a chat in which the user says the prompt; the rows of what comes before it are
+    dropped. What reads the others, after a norm, is ``txt_in``. There is no padding: the number of
+    rows is that of the tokens.
+
+    Guidance is classifier-free, and as in the pipeline's own call there is none without a negative
+    prompt; " " is usual. Models whose guidance is distilled take both scales.
+    """
+
+    name = "Qwen-Image"
+    pipelines = ("QwenImagePipeline",)
+    others = (
+        "QwenImageImg2ImgPipeline",
+        "QwenImageInpaintPipeline",
+        "QwenImageControlNetPipeline",
+        "QwenImageControlNetInpaintPipeline",
+    )
+    denoiser = "transformer"
+    encoded = ("prompt_embeds", "prompt_embeds_mask")
+    separate_negative = True
+    guidance_argument = "true_cfg_scale"
+    fixed_length = False
+    reads_padding = False
+
+    def template(self, model: Model, prompt: str, component: str) -> Template:  # noqa: ARG002
+        """The pipeline's chat."""
+        before, after = model.pipeline.prompt_template_encode.split("{}")
+        return Template(before, prompt, after)
+
+    def dropped(self, model: Model, component: str) -> int:  # noqa: ARG002
+        """What comes before the prompt."""
+        return int(model.pipeline.prompt_template_encode_start_idx)
+
+    def paths(self, model: Model) -> tuple[TextPath, ...]:
+        """The normalised rows of Qwen."""
+        site = site_at(model, self.denoiser, "txt_in")
+        return (TextPath("sequence", ((site,),), (Segment("text_encoder"),)),)
+
+    def guided(self, model: Model, sampling: Sampling) -> bool:
+        """Only with a negative prompt, as in the pipeline's own call."""
+        scale = self.guidance(model, sampling)["true_cfg_scale"]
+        return sampling.negative_prompt is not None and (scale or 0.0) > 1
+
+    def guidance(self, model: Model, sampling: Sampling) -> dict[str, Any]:
+        """Distilled guidance has an argument of its own."""
+        if getattr(model.denoiser.config, "guidance_embeds", False):
+            return {"guidance_scale": sampling.guidance, "true_cfg_scale": sampling.true_cfg}
+        either = sampling.guidance if sampling.true_cfg is None else sampling.true_cfg
+        return {"true_cfg_scale": either}
+
+    def arguments(self, conditioning: Conditioning) -> dict[str, Any]:
+        """``encode_prompt`` leaves out masks without padding, and the call warns about that."""
+        given = dict(conditioning.tensors)
+        for sign in ("", NEGATIVE):
+            states = given.get(f"{sign}prompt_embeds")
+            if states is not None:
+                mask = torch.ones(states.shape[:2], dtype=torch.long, device=states.device)
+                given.setdefault(f"{sign}prompt_embeds_mask", mask)
+        return given

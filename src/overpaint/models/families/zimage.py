@@ -1,0 +1,69 @@
+"""Z-Image: Qwen3 read by one projection."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from overpaint.models.conditioning import Conditioning
+from overpaint.models.families.base import Family, Segment, Template, TextPath, chat
+from overpaint.models.model import Model
+from overpaint.models.sites import site_at
+from overpaint.types import Sampling
+
+
+class ZImage(Family):
+    """Z-Image and Z-Image-Turbo.
+
+    Qwen3 is given a chat in which the user says the prompt. What reads its rows, after a norm, is
+    ``cap_embedder``. There is no padding: the number of rows is that of the tokens.
+    """
+
+    name = "Z-Image"
+    pipelines = ("ZImagePipeline",)
+    others = (
+        "ZImageImg2ImgPipeline",
+        "ZImageInpaintPipeline",
+        "ZImageControlNetPipeline",
+        "ZImageControlNetInpaintPipeline",
+    )
+    denoiser = "transformer"
+    fixed_length = False
+    reads_padding = False
+
+    def template(self, model: Model, prompt: str, component: str) -> Template:
+        """The tokenizer's chat template."""
+        tokenizer = model.tokenizer(component)
+
+        def say(text: str) -> str:
+            said = [{"role": "user", "content": text}]
+            return tokenizer.apply_chat_template(
+                said, tokenize=False, add_generation_prompt=True, enable_thinking=True
+            )
+
+        return chat(say, prompt)
+
+    def stacked(self, value: Any) -> Tensor:
+        """A list of prompts as a tensor; they are encoded one by one."""
+        return value if isinstance(value, Tensor) else torch.stack(list(value))
+
+    def arguments(self, conditioning: Conditioning) -> dict[str, Any]:
+        """The pipeline takes lists."""
+        return {name: list(value.unbind(0)) for name, value in conditioning.tensors.items()}
+
+    def paths(self, model: Model) -> tuple[TextPath, ...]:
+        """The normalised rows of Qwen3."""
+        site = site_at(model, self.denoiser, "cap_embedder.1")
+        return (TextPath("sequence", ((site,),), (Segment("text_encoder"),)),)
+
+    def inputs(self, model: Model, prompts: Sequence[str], path: TextPath) -> tuple[Tensor, ...]:  # noqa: ARG002
+        """The normalised prompts; in a run, those of a batch are read as one long one."""
+        denoiser: Any = model.denoiser
+        return (denoiser.cap_embedder[0](self.encode(model, prompts)["prompt_embeds"]),)
+
+    def guided(self, model: Model, sampling: Sampling) -> bool:  # noqa: ARG002
+        """Scale 0 means no guidance here, and 1 what is 2 elsewhere."""
+        return (sampling.guidance or 0.0) > 0
