@@ -156,7 +156,9 @@ class Painter:
             return beside(self.texts, join([given[n] for n in numbers.tolist()]), sources)
 
         chosen = [seeds[picture.seed] for picture in plan]
-        found = sample_pairs(self.model, given, chosen, how, around=around, progress=progress)
+        found = sample_pairs(
+            self.model, given, chosen, how, around=around, progress=progress, ordered=True
+        )
         self.evaluations += sum(p.counts for p in plan) * (how.steps or 0) * (1 + guided)
         place = {(p.window, p.prompt, p.seed): number for number, p in enumerate(plan)}
         wanted = [(w, *run) for w in range(len(windows)) for run in runs]

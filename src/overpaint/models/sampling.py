@@ -133,18 +133,21 @@ def sample_pairs(
     *,
     around: Around | None = None,
     progress: Progress | None = None,
+    ordered: bool = False,
 ) -> Tensor:
     """One picture of each pair, ``conditionings[i]`` from ``seeds[i]``: uint8 ``[n, 3, H, W]``.
 
-    The same pictures as :func:`sample` gives. Pairs whose texts have one length fill the batches
-    in the order in which they are given.
+    The same pictures as :func:`sample` gives. With ``ordered``, batches hold the pairs in the order
+    in which they are given, even texts that would have batches of their own because the last bit of
+    a picture may depend on the longest text beside it.
     """
     chosen = checked_seeds(seeds)
     if len(conditionings) != len(chosen):
         raise PromptError(
             f"Expected a seed for each prompt, got {len(chosen)} for {len(conditionings)}."
         )
-    return _generate(model, conditionings, list(enumerate(chosen)), sampling, around, progress)
+    rows = list(enumerate(chosen))
+    return _generate(model, conditionings, rows, sampling, around, progress, ordered=ordered)
 
 
 @torch.no_grad()
@@ -155,11 +158,13 @@ def _generate(
     sampling: Sampling | None,
     around: Around | None = None,
     progress: Progress | None = None,
+    *,
+    ordered: bool = False,
 ) -> Tensor:
     """``[len(rows), 3, H, W]`` for pairs of a conditioning's number and a seed."""
     model.family.check_generates(model)
     how = sampling_for(model, sampling)
-    layouts = [model.family.layout(conditioning) for conditioning in conditionings]
+    layouts = [0 if ordered else model.family.layout(text) for text in conditionings]
     batches = _batches(layouts, rows, how.batch_size or 1)
     tick = _counter(progress, len(batches))
     found: dict[int, Tensor] = {}
