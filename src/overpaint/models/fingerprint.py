@@ -66,7 +66,7 @@ def components(model: Model) -> tuple[str, ...]:
 
 
 def origin(model: Model, deltas: Sequence[Change]) -> Origin:
-    """What a patch of ``deltas`` computed on ``model`` says about it: ``Patch(..., **origin(...))``.
+    """What ``Patch(deltas, ..., **origin(model, deltas))`` says of the model it was computed on.
 
     A change of a text encoder depends on that encoder alone; one of the denoiser also on the text
     encoders whose states it reads.
@@ -149,10 +149,11 @@ def _known(weights: Sequence[Tensor], values: Sequence[Tensor]) -> list[_Known]:
 
 def _samples(values: Sequence[Tensor]) -> list[bytes]:
     """Values of each tensor on a grid, as bytes."""
-    grids = [
-        value[tuple(slice(None, None, -(-n // _GRID)) for n in value.shape)] for value in values
-    ]
-    return gathered([grid.detach().to(torch.float32).reshape(-1) for grid in grids])
+    grids = []
+    for value in values:
+        steps = tuple(slice(None, None, -(-n // _GRID)) for n in value.shape)
+        grids.append(value.detach()[steps].to(torch.float32).reshape(-1))
+    return gathered(grids)
 
 
 def _weights(model: Model, component: str, sites: Sequence[Site]) -> dict[str, Tensor]:

@@ -109,7 +109,7 @@ def check_fingerprint(model: Model, patch: Patch) -> None:
         if wanted[0] not in rounded:
             which = f"{name} has the" if name else "weights have the"
             raise PatchError(
-                f"expected a model whose {which} fingerprint {wanted[0][:16] or '(none)'}, on which "
-                f"this {patch.method} patch was computed, got {found[:16]} ({model.name}); load that "
-                "model, or use force to put it on other weights of the same shapes"
+                f"expected a model whose {which} fingerprint {wanted[0][:16] or '(none)'}, on "
+                f"which this {patch.method} patch was computed, got {found[:16]} ({model.name}); "
+                "load that model, or use force to put it on other weights of the same shapes"
             )
