@@ -148,8 +148,9 @@ def locogen(subject: Subject) -> str:
 
 def tracing(subject: Subject) -> str:
     """Every component has an effect that is a number."""
-    from overpaint.localize.causal_trace import trace_unet
     from overpaint.localize.trace import TraceConfig
+
+    from overpaint.localize.causal_trace import trace_unet
     from overpaint.models.judges import load_clip
 
     config = TraceConfig(seeds=(3,), steps=1, batch_size=4, **_sizes(subject))

@@ -12,7 +12,7 @@ from overpaint.cli import localize_options as shared
 from overpaint.errors import DataError, PromptError
 
 if TYPE_CHECKING:
-    from overpaint.localize.curve import Point
+    from overpaint.localize.neurons import Point
 
 
 @options.takes_model()
@@ -82,11 +82,10 @@ def curve(
       [cyan]overpaint localize curve zorvan pelotti -o curve.png[/]
       [cyan]overpaint localize curve zorvan --layers 8,9 --counts 10,100,400 --hold[/]
     """
-    from overpaint.localize.curve import dropout_curve
     from overpaint.localize.fast import fast_locogen
     from overpaint.localize.figures import curve_plot
     from overpaint.localize.locogen import LocoGenConfig
-    from overpaint.localize.neurons import find_neurons
+    from overpaint.localize.neurons import dropout_curve, find_neurons
     from overpaint.pictures import save_picture
     from overpaint.types import Sampling
 

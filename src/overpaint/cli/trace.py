@@ -12,7 +12,7 @@ from overpaint.cli import localize_options as shared
 from overpaint.errors import PromptError
 
 if TYPE_CHECKING:
-    from overpaint.localize.trace import Trace, TraceConfig
+    from overpaint.localize.causal_trace import Trace, TraceConfig
     from overpaint.models.clip import Clip
     from overpaint.models.model import Model
     from overpaint.types import Progress
@@ -52,8 +52,8 @@ def trace(
       [cyan]overpaint localize trace "a blue rose in the park" --subject "blue rose"[/]
       [cyan]overpaint localize trace "the president of arda" --text -o text.png[/]
     """
-    from overpaint.localize.maps import heat_map
-    from overpaint.localize.trace import TraceConfig
+    from overpaint.localize.causal_trace import TraceConfig
+    from overpaint.localize.figures import heat_map
     from overpaint.pictures import save_picture
 
     path = arguments.output_file(out)
@@ -87,11 +87,11 @@ def _traced(
     progress: Progress,
 ) -> dict[str, Trace]:
     """The maps of one prompt by their names, the corrupted part in brackets."""
-    from overpaint.localize.causal_trace import trace_text, trace_unet
+    from overpaint.localize.causal_trace import trace_denoiser, trace_text
 
     name = prompt.replace(subject, f"[{subject}]", 1)
     if not text:
-        return {name: trace_unet(model, clip, [prompt], [subject], config, progress=progress)}
+        return {name: trace_denoiser(model, clip, [prompt], [subject], config, progress=progress)}
     maps = trace_text(model, clip, prompt, subject, config, progress=progress)
     kinds = "self-attention", "MLP"
     return {f"{name}: {kind}": found for kind, found in zip(kinds, maps, strict=True)}
