@@ -151,6 +151,10 @@ def _generate(
     """``[len(rows), 3, H, W]`` for pairs of a conditioning's number and a seed."""
     model.family.check_generates(model)
     how = sampling_for(model, sampling)
+    if (how.height is None) != (how.width is None):
+        raise ConfigError(
+            f"expected height and width together, got height {how.height}, width {how.width}"
+        )  # some pipelines would ignore one that comes alone
     layouts = [model.family.layout(conditioning) for conditioning in conditionings]
     batches = _batches(layouts, rows, how.batch_size or 1)
     tick = _counter(progress, len(batches))

@@ -20,7 +20,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from overpaint.errors import ModelError
+from overpaint.errors import ConfigError, ModelError
 from overpaint.models.conditioning import NEGATIVE, Conditioning
 from overpaint.types import Sampling, Site
 
@@ -459,6 +459,9 @@ class Family:
 
         Returns:
             Pictures ``[b, 3, H, W]`` in [0, 1].
+
+        Raises:
+            ConfigError: If the pipeline cannot make pictures of that size.
         """
         known = inspect.signature(type(pipeline).__call__).parameters
         given = {
@@ -474,7 +477,12 @@ class Family:
         given = {k: v for k, v in given.items() if k in known}
         # Text comes encoded; a default such as negative_prompt="" would contradict it.
         given |= {name: None for name in ("prompt", "negative_prompt") if name in known}
-        return as_tensor(pipeline(**self.arguments(conditioning), **given).images)
+        try:
+            return as_tensor(pipeline(**self.arguments(conditioning), **given).images)
+        except ValueError as error:
+            if "height" not in str(error):
+                raise
+            raise ConfigError(f"expected a size that the pipeline can make: {error}") from error
 
     def guidance(self, model: Model, sampling: Sampling) -> dict[str, Any]:  # noqa: ARG002
         """Guidance as keyword arguments of the pipeline's call."""
