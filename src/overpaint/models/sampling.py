@@ -41,6 +41,18 @@ def sampling_for(model: Model, sampling: Sampling | None = None) -> Sampling:
     return (sampling or Sampling()).over(own.over(model.family.defaults(model.pipeline)))
 
 
+def for_one_step(model: Model, sampling: Sampling) -> Sampling:
+    """``sampling`` for a single step that tells how the denoiser reads its text.
+
+    Many schedulers put a single step at the last timestep, where there is hardly any noise to
+    remove, or refuse it (PNDM). DPM-Solver++ stands in where it knows the model's noise schedule.
+    """
+    name = "DPMSolverMultistepScheduler"
+    compatible = getattr(model.pipeline.scheduler, "compatibles", ())
+    known = any(scheduler.__name__ == name for scheduler in compatible)
+    return Sampling(steps=1, scheduler=name if known else None).over(sampling)
+
+
 def checked_seeds(seeds: Iterable[Any] | int) -> list[int]:
     """``seeds`` as Python integers; numpy's and torch's integers are fine.
 
@@ -125,18 +137,21 @@ def sample_pairs(
     *,
     around: Around | None = None,
     progress: Progress | None = None,
+    ordered: bool = False,
 ) -> Tensor:
     """One picture of each pair, ``conditionings[i]`` from ``seeds[i]``: uint8 ``[n, 3, H, W]``.
 
-    The same pictures as :func:`sample` gives. Pairs whose texts have one length fill the batches
-    in the order in which they are given.
+    The same pictures as :func:`sample` gives. With ``ordered``, batches hold the pairs in the order
+    in which they are given, even texts that would have batches of their own because the last bit of
+    a picture may depend on the longest text beside it.
     """
     chosen = checked_seeds(seeds)
     if len(conditionings) != len(chosen):
         raise PromptError(
             f"Expected a seed for each prompt, got {len(chosen)} for {len(conditionings)}."
         )
-    return _generate(model, conditionings, list(enumerate(chosen)), sampling, around, progress)
+    rows = list(enumerate(chosen))
+    return _generate(model, conditionings, rows, sampling, around, progress, ordered=ordered)
 
 
 @torch.no_grad()
@@ -147,6 +162,8 @@ def _generate(
     sampling: Sampling | None,
     around: Around | None = None,
     progress: Progress | None = None,
+    *,
+    ordered: bool = False,
 ) -> Tensor:
     """``[len(rows), 3, H, W]`` for pairs of a conditioning's number and a seed."""
     model.family.check_generates(model)
@@ -155,7 +172,7 @@ def _generate(
         raise ConfigError(
             f"expected height and width together, got height {how.height}, width {how.width}"
         )  # some pipelines would ignore one that comes alone
-    layouts = [model.family.layout(conditioning) for conditioning in conditionings]
+    layouts = [0 if ordered else model.family.layout(text) for text in conditionings]
     batches = _batches(layouts, rows, how.batch_size or 1)
     tick = _counter(progress, len(batches))
     found: dict[int, Tensor] = {}

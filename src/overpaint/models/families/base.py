@@ -167,6 +167,8 @@ class Family:
     reads: ClassVar[Mapping[str, str]] = {}
     """What of a picture's text each text encoder is read for: ``"tokens"``, ``"pooled"`` or
     ``"tokens and pooled"``; ``"tokens"`` where it is left out."""
+    joint_attention: ClassVar[bool] = False
+    """Whether text and picture attend to each other, so that there is no cross-attention."""
     reads_embeddings: ClassVar[bool] = False
     """Whether cross-attention reads ``prompt_embeds`` themselves, all of their rows."""
     picture_tokens: ClassVar[str] = "x_embedder"
@@ -292,7 +294,7 @@ class Family:
         result = encode(list(prompts), **given)
         values = result if isinstance(result, tuple) else (result,)
         named = zip(self.encoded, values, strict=False)
-        return {name: self.stacked(v) for name, v in named if name and v is not None}
+        return {name: self.stacked(v) for name, v in named if name and v is not None and len(v)}
 
     def other_prompts(self, prompts: Sequence[str]) -> dict[str, Any]:  # noqa: ARG002
         """What ``encode_prompt`` wants as ``prompt_2`` and so on."""
@@ -495,6 +497,19 @@ class Family:
     def arguments(self, conditioning: Conditioning) -> dict[str, Any]:
         """``conditioning`` as keyword arguments of the pipeline's call."""
         return dict(conditioning.tensors)
+
+    def one_length(self, parts: Sequence[Conditioning]) -> list[Conditioning]:
+        """Encoded prompts whose texts differ in length, made to fit into one batch.
+
+        Raises:
+            ModelError: If the pipeline has no way to tell padding from text.
+        """
+        if len({part.layout for part in parts}) > 1:
+            raise ModelError(
+                f"{self.name} cannot read prompts of different length in one batch; use prompts "
+                "with as many tokens each."
+            )
+        return list(parts)
 
     def layout(self, conditioning: Conditioning) -> Hashable:
         """What must be equal for prompts in one batch, if no picture is to depend on the others."""
