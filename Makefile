@@ -5,7 +5,7 @@ INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check -c c
 export OMP_NUM_THREADS ?= $(shell nproc 2>/dev/null || echo 2)
 export TOKENIZERS_PARALLELISM ?= false
 
-.PHONY: help demo test check format docs bench bench-one bench-other bench-smoke measure tables picture clean
+.PHONY: help demo test check format docs bench bench-one bench-other bench-smoke gpu measure tables picture clean
 
 help:
 	@echo "make demo    edit the embedded model and look at what changed (demo/)"
@@ -15,6 +15,7 @@ help:
 	@echo "make docs    build the documentation (site/)"
 	@echo "make bench   the papers' tables on the embedded model, with reports (bench/, hours)"
 	@echo "make measure speed and quality figures quoted in the docs"
+	@echo "make gpu     tests and timings on a CUDA device"
 	@echo "make tables  put what bench and measure found into README and docs"
 	@echo "make clean   remove .venv and everything built"
 
@@ -109,6 +110,13 @@ measure: .venv/installed-test
 	$(MEASURE)/localize.py --json bench/localize.json
 	$(MEASURE)/localize.py --split validation --json bench/localize-validation.json
 	$(MEASURE)/strength.py --steps 10 --json bench/strength.json
+
+# What needs a GPU, in under 8 minutes on one card: the same patches and pictures as on the CPU, and
+# how long whole edits take. Uses the Python that has CUDA: make gpu GPU_PYTHON=python3
+GPU_PYTHON ?= $(BIN)/python
+gpu:
+	PYTHONPATH=src:benchmarks $(GPU_PYTHON) -m pytest -q -p no:cacheprovider -W default tests/gpu
+	PYTHONPATH=src:benchmarks $(GPU_PYTHON) benchmarks/speed.py --device cuda --json bench/speed-gpu.json
 
 # Puts what bench and measure found into README and docs; names what is missing.
 tables: .venv/installed-test

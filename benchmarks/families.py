@@ -20,6 +20,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from common import keep
 
 import overpaint as op
 import random_models
@@ -134,8 +135,9 @@ def lora(subject: Subject) -> str:
 
 def locogen(subject: Subject) -> str:
     """Every window of layers is generated, and not all alike."""
-    from overpaint.localize.locogen import locogen as search
     from overpaint.localize.search import LocoGenConfig
+
+    from overpaint.localize.locogen import locogen as search
     from overpaint.models.judges import load_clip
 
     config = LocoGenConfig(window=1, seeds=(3,), steps=1, **_sizes(subject))
@@ -147,8 +149,9 @@ def locogen(subject: Subject) -> str:
 
 def tracing(subject: Subject) -> str:
     """Every component has an effect that is a number."""
-    from overpaint.localize.causal_trace import trace_unet
     from overpaint.localize.trace import TraceConfig
+
+    from overpaint.localize.causal_trace import trace_unet
     from overpaint.models.judges import load_clip
 
     config = TraceConfig(seeds=(3,), steps=1, batch_size=4, **_sizes(subject))

@@ -38,11 +38,12 @@ from common import bar, console, keep
 from rich.table import Table
 
 from overpaint.localize.fast import FastConfig, choose
+from overpaint.localize.locogen import LocoGenConfig, windows_of
 from overpaint.localize.painter import Painter
-from overpaint.localize.search import LocoGenConfig, windows_of
 from overpaint.models.fingerprint import fingerprint
 from overpaint.models.judges import load_clip
 from overpaint.models.load import load
+from overpaint.models.sampling import sampling_for
 from overpaint.toybox.cases import PromptPair
 from overpaint.toybox.cases import load as load_cases
 from overpaint.toybox.world import CHARACTERS, OFFICES, STYLES
@@ -141,7 +142,8 @@ def measure(
     windows = windows_of(painter.depth, flags.window)
     scores = painted(painter, [range(0), *windows], config.seeds, store, flags, tick)
     choice = choose(painter, windows, flags.fast, tick)
-    a_window = len(pairs) * flags.seeds * flags.steps * (1 + (painter.guidance != 1))
+    branches = 1 + flags.model.family.guided(flags.model, painter.how)
+    a_window = len(pairs) * flags.seeds * flags.steps * branches
     found = Outcome(
         kind,
         ", ".join(originals),
@@ -197,7 +199,7 @@ def main() -> None:
     """Measure, print, write."""
     flags = parse()
     flags.model = load("toybox", device=flags.device)
-    flags.steps = flags.steps or flags.model.family.steps
+    flags.steps = flags.steps or sampling_for(flags.model).steps
     judge = load_clip("toybox-judge", device=flags.device)
     weights = sum(float(p.double().sum()) for p in judge.network.parameters())
     flags.marks = [fingerprint(flags.model), f"{weights:.6f}"]

@@ -21,20 +21,20 @@ from rich.table import Table
 
 from overpaint.benchmark.config import parse
 from overpaint.benchmark.presets import preset
-from overpaint.benchmark.report.read import read
-from overpaint.benchmark.report.side_by_side import LEGEND, side_by_side
+from overpaint.benchmark.report import read_run
+from overpaint.benchmark.report.tables import METHODS_LEGEND, methods_by_kind
 from overpaint.benchmark.run import run
 from overpaint.errors import OverpaintError
 
 
 def show(folder: Path) -> None:
     """Print what the run in ``folder`` found."""
-    top, lines = side_by_side(read(folder))
-    table = Table(*(escape(name) for name in top), box=None)
-    for cells in lines:
+    found = methods_by_kind(read_run(folder))
+    table = Table(*(escape(name) for name in found.columns), box=None)
+    for cells in found.itertuples(index=False):
         table.add_row(*(escape(cell.replace(" / ", "/")) for cell in cells))
     console.print(table)
-    console.print(LEGEND)
+    console.print(METHODS_LEGEND)
 
 
 def main() -> int:

@@ -41,7 +41,7 @@ from overpaint.models.families import SD1
 from overpaint.models.hooks import replace
 from overpaint.models.loaders import silence
 from overpaint.models.model import Model
-from overpaint.models.sites import cross_attention_sites, mlp_site, module_at
+from overpaint.models.sites import mlp_site, module_at
 from overpaint.models.text import last_subject_token, pooled, tokenize
 from overpaint.types import Edit
 
@@ -84,7 +84,7 @@ def sd14() -> Model:
     unet = unet.to_empty(device="cpu").requires_grad_(False)
     pipeline = SimpleNamespace(text_encoder=encoder, tokenizer=tokenizer, unet=unet)
     model = Model(pipeline, SD1, "random SD1.4")
-    for site in cross_attention_sites(model):
+    for site in model.family.path(model, "sequence").sites:
         torch.nn.init.normal_(module_at(model, site).weight, std=0.02)
     return model
 

@@ -2,9 +2,19 @@
 
 from __future__ import annotations
 
-from overpaint.benchmark.report.side_by_side import COLUMNS
-from overpaint.benchmark.score import Number
+from overpaint.benchmark.report.data import Score
+from overpaint.benchmark.report.formatting import SCORE
 from overpaint.errors import DataError
+
+EXPLAINED = {
+    "oracle": "oracle: asked for the target",
+    "rewritten prompt": "words replaced in the prompt",
+}
+
+
+def explained(label: str) -> str:
+    """A condition's label, with what it means where readers have no legend."""
+    return EXPLAINED.get(label, label)
 
 
 def head(*cells: str) -> str:
@@ -23,16 +33,16 @@ def stressed(cell: str) -> str:
     return f"{others}{slash}**{last}**" if slash else cell
 
 
-def deviating(value: Number | None, seeds: object) -> str:
+def deviating(score: Score | None, seeds: object) -> str:
     """`91.2 ± 0.4`; of one seed `91.2`."""
-    if value is None:
+    if score is None:
         return "–"
-    spread = "" if seeds == 1 else f" ± {100 * value.spread:.1f}"
-    return f"{100 * value.mean:.1f}{spread}"
+    sd = "" if seeds == 1 else f" ± {100 * score.sd:.1f}"
+    return f"{100 * score.value:.1f}{sd}"
 
 
 def columned(name: str) -> str:
     """A score as it heads a column."""
-    if name not in COLUMNS:
-        raise DataError(f"expected a score out of {', '.join(COLUMNS)}, got {name!r}")
-    return COLUMNS[name].label
+    if name not in SCORE:
+        raise DataError(f"expected a score out of {', '.join(SCORE)}, got {name!r}")
+    return SCORE[name].label

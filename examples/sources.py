@@ -7,24 +7,24 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
-from overpaint.benchmark.report.read import Findings, read
+from overpaint.benchmark.report import read_run
+from overpaint.benchmark.report.data import RunData
 from overpaint.errors import DataError
 
 Weights = Callable[[], str]
 Form = Callable[[Path, list[str], Weights], Iterator[str]]
 
 
-def finished(root: Path, words: list[str], weights: Weights) -> Findings:
+def finished(root: Path, words: list[str], weights: Weights) -> RunData:
     """The run named in the marker; DataError unless it is whole and of the shipped weights."""
     if len(words) != 1:
         raise DataError(f"expected the folder of a run, got {' '.join(words) or 'nothing'!r}")
-    found = read(root / words[0])
-    if found.missing or found.untouched:
-        absent = sum(found.missing.values())
-        what = f"{absent:,} pictures" if absent else ", ".join(found.untouched)
-        raise unfinished(found, what)
-    _of_shipped(found.configuration.get("weights"), weights, words[0])
-    return found
+    run = read_run(root / words[0])
+    missing = run.conditions.missing.sum()
+    if missing or run.unmeasured:
+        raise unfinished(run, f"{missing:,} pictures" if missing else ", ".join(run.unmeasured))
+    _of_shipped(run.configuration.get("weights"), weights, words[0])
+    return run
 
 
 def measured(root: Path, words: list[str], weights: Weights) -> tuple[Any, str]:
@@ -49,7 +49,7 @@ def _of_shipped(own: object, weights: Weights, name: str) -> None:
         raise DataError(f"{name!r} was made with other weights than those shipped; begin it anew")
 
 
-def unfinished(found: Findings, what: str) -> DataError:
+def unfinished(run: RunData, what: str) -> DataError:
     """The error for a run that lacks something."""
-    command = found.notes.get("command", "overpaint bench")
-    return DataError(f"{str(found.folder)!r} is not finished, it lacks {what}; {command}")
+    command = run.notes.get("command", "overpaint bench")
+    return DataError(f"{str(run.folder)!r} is not finished, it lacks {what}; {command}")

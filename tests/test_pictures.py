@@ -93,6 +93,36 @@ def test_grid_refuses_rows_that_do_not_fit_the_headings() -> None:
         grid([Row(plain((9, 9, 9)), "a rose")], ["1", "2"])
 
 
+def test_grid_refuses_pictures_of_several_sizes() -> None:
+    rows = [Row(plain((9, 9, 9), side=side), "a rose") for side in (16, 32)]
+    with pytest.raises(ValueError, match="of pictures of one size"):
+        grid(rows, "123")
+    with pytest.raises(ValueError, match="of pictures of one size"):
+        grid([Row([Image.new("RGB", (8, 8)), Image.new("RGB", (8, 9))], "a rose")], "12")
+
+
+def test_grid_takes_pillow_pictures_and_tensors_alike() -> None:
+    pixels = torch.randint(0, 256, (2, 3, 16, 16), dtype=torch.uint8)
+    images = [Image.fromarray(p.permute(1, 2, 0).numpy()) for p in pixels]
+    sheets = [np.asarray(grid([Row(pictures, "a rose")], "12")) for pictures in (pixels, images)]
+    assert (sheets[0] == sheets[1]).all()
+    grey = grid([Row([image.convert("L") for image in images], "a rose")], "12")
+    assert grey.mode == "RGB"
+
+
+def test_grid_keeps_the_shape_of_pictures() -> None:
+    """A picture twice as wide as high stays so."""
+    wide = torch.full((1, 3, 16, 32), 9, dtype=torch.uint8)
+    rows = [Row(wide, "a rose"), Row(wide, "a tulip", framed=0)]
+    for cell, (width, height) in ((0, (128, 64)), (50, (50, 25))):
+        sheet = np.asarray(grid(rows, "1", cell=cell))
+        there = np.argwhere((sheet == 9).all(-1))
+        assert len(there) == 2 * width * height
+        assert np.ptp(there[:, 1]) == width - 1
+        framed = np.argwhere((sheet == np.array(ACCENT)).all(-1))
+        assert tuple(np.ptp(framed, axis=0)) == (height + 7, width + 7)
+
+
 @given(st.text(max_size=120), st.integers(40, 300))
 def test_wrapped_lines_fit_and_lose_no_letter(text: str, width: int) -> None:
     lines = wrapped(text, font(15), width)

@@ -30,3 +30,53 @@ def kl_autoencoder(
         scaling_factor=scaling,
         **{"sample_size": 64, **more},
     )
+
+
+def sixteen_channel_autoencoder(*, scaling: float, shift_factor: float) -> Any:
+    """The kind of autoencoder that SD 3 and FLUX.1 have: 16 channels, no quantising convolution."""
+    return kl_autoencoder(
+        latents=16,
+        scaling=scaling,
+        shift_factor=shift_factor,
+        use_quant_conv=False,
+        use_post_quant_conv=False,
+    )
+
+
+def flux2_autoencoder() -> Any:
+    """An ``AutoencoderKLFlux2``: 32 channels, normed over the batch after patches of 2 x 2."""
+    from diffusers import AutoencoderKLFlux2
+
+    return AutoencoderKLFlux2(
+        block_out_channels=(8, 8, 8, 8), layers_per_block=1, norm_num_groups=4, sample_size=64
+    )
+
+
+def qwen_autoencoder() -> Any:
+    """An ``AutoencoderKLQwenImage``: convolutions over time, too; a picture is a film of one."""
+    from diffusers import AutoencoderKLQwenImage
+
+    return AutoencoderKLQwenImage(base_dim=8, num_res_blocks=1)
+
+
+def deep_autoencoder(*, scaling: float) -> Any:
+    """An ``AutoencoderDC``: six levels, the deeper three with linear attention."""
+    from diffusers import AutoencoderDC
+
+    channels = (8, 8, 16, 16, 32, 32)
+    blocks = (*("ResBlock",) * 3, *("EfficientViTBlock",) * 3)
+    scales = ((), (), (), (5,), (5,), (5,))
+    return AutoencoderDC(
+        attention_head_dim=8,
+        encoder_block_types=blocks,
+        decoder_block_types=blocks,
+        encoder_block_out_channels=channels,
+        decoder_block_out_channels=channels,
+        encoder_layers_per_block=(1,) * 6,
+        decoder_layers_per_block=(1,) * 6,
+        encoder_qkv_multiscales=scales,
+        decoder_qkv_multiscales=scales,
+        downsample_block_type="Conv",
+        upsample_block_type="interpolate",
+        scaling_factor=scaling,
+    )

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from typing import Any
 
-from random_models.autoencoders import kl_autoencoder
+from random_models.autoencoders import kl_autoencoder, sixteen_channel_autoencoder
 from random_models.registry import Parts, recipe
+from random_models.schedules import flow_match
 from random_models.text_encoders import bert_encoder, clip_encoder, t5_encoder, umt5_encoder
 from random_models.tokenizers import (
     bert_tokenizer,
@@ -209,24 +210,6 @@ def hunyuan_dit(**transformer: Any) -> Parts:
         "feature_extractor": None,
         "requires_safety_checker": False,
     }
-
-
-def flow_match(**settings: Any) -> Any:
-    """The schedule of flow matching, painted with Euler's method."""
-    from diffusers import FlowMatchEulerDiscreteScheduler
-
-    return FlowMatchEulerDiscreteScheduler(**settings)
-
-
-def sixteen_channel_autoencoder(*, scaling: float, shift_factor: float) -> Any:
-    """The kind of autoencoder that SD 3 and FLUX.1 have: 16 channels, no quantising convolution."""
-    return kl_autoencoder(
-        latents=16,
-        scaling=scaling,
-        shift_factor=shift_factor,
-        use_quant_conv=False,
-        use_post_quant_conv=False,
-    )
 
 
 def _flux(changes: dict[str, Any], scheduler: Any, *, length: int) -> Parts:

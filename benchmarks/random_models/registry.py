@@ -26,30 +26,30 @@ class Recipe:
             :func:`random_models.weights.no_weights`; takes the options of ``build``.
         call: Arguments, beside the prompt, for a small picture in few steps. Values that are
             functions are called (pictures, for pipelines that start from one).
-        gains: Factors of the weights' standard deviation by component, see
-            :func:`random_models.weights.fill`.
+        gains: Factors of the weights by component, see :func:`random_models.weights.fill`.
+        attributes: Set on the pipeline object. They are not saved with it.
     """
 
     pipeline: str
     parts: Callable[..., Parts]
     call: Mapping[str, Any] = field(default_factory=dict)
     gains: Mapping[str, Mapping[str, float]] = field(default_factory=dict)
+    attributes: Mapping[str, Any] = field(default_factory=dict)
 
 
 RECIPES: dict[str, Recipe] = {}
 
 
 def recipe(
-    name: str,
-    pipeline: str,
-    *,
-    call: Mapping[str, Any] | None = None,
-    gains: Mapping[str, Mapping[str, float]] | None = None,
+    name: str, pipeline: str, **more: Any
 ) -> Callable[[Callable[..., Parts]], Callable[..., Parts]]:
-    """Register the function below as the one that makes the parts of ``name``."""
+    """Register the function below as the one that makes the parts of ``name``.
+
+    ``more`` are further fields of :class:`Recipe`.
+    """
 
     def register(parts: Callable[..., Parts]) -> Callable[..., Parts]:
-        RECIPES[name] = Recipe(pipeline, parts, call or {}, gains or {})
+        RECIPES[name] = Recipe(pipeline, parts, **more)
         return parts
 
     return register
@@ -82,6 +82,20 @@ def build(name: str, *, seed: int = 0, dtype: torch.dtype = torch.float32, **opt
             fill(network, generator, dtype=dtype, gains=made.gains.get(part))
     with _quiet():
         pipeline = getattr(diffusers, made.pipeline)(**parts)
+    return settle(name, pipeline)
+
+
+def settle(name: str, pipeline: Any) -> Any:
+    """Prepare ``pipeline`` for small pictures in silence, and return it.
+
+    :func:`build` does it; do it again with a pipeline that was saved and loaded, because
+    diffusers does not save it.
+
+    Raises:
+        KeyError: No model has that name.
+    """
+    for key, value in _called(name).attributes.items():
+        setattr(pipeline, key, value)
     pipeline.set_progress_bar_config(disable=True)
     return pipeline
 

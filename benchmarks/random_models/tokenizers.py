@@ -1,27 +1,14 @@
-"""Small tokenizers of the true classes and layouts, learnt from :mod:`random_models.captions`.
+"""Small tokenizers of the true classes and layouts.
 
-Each function returns a fresh tokenizer; the vocabulary behind it is learnt once per process.
-Learning is byte-pair merging, which is deterministic, so that a pipeline built in another process
-reads the same ids.
+Each function returns a fresh tokenizer. All give offsets, and read any text: what the vocabulary
+lacks is read as bytes or, by T5 and BERT, as unknown.
 """
 
 from __future__ import annotations
 
-import gzip
-import json
-import math
-from collections import Counter
-from collections.abc import Iterable
-from functools import cache
-from importlib import util
-from pathlib import Path
 from typing import Any
 
-from tokenizers import Tokenizer, models, pre_tokenizers, trainers
-
-from random_models.captions import captions
-
-_Merges = list[tuple[str, str]]
+from random_models import vocabularies as vocabulary
 
 
 def clip_tokenizer(
@@ -37,9 +24,10 @@ def clip_tokenizer(
     """
     from transformers import CLIPTokenizer
 
-    merges = (_real_clip_merges() if full else None) or _clip_merges()
-    pieces = [*_bytes(), *(f"{byte}</w>" for byte in _bytes()), *_joined(merges)]
-    vocab = _numbered([*pieces, "<|startoftext|>", "<|endoftext|>"])
+    merges = (vocabulary.real_clip_merges() if full else None) or vocabulary.clip_merges()
+    letters = vocabulary.printable_bytes()
+    pieces = [*letters, *(f"{letter}</w>" for letter in letters), *vocabulary.joined(merges)]
+    vocab = vocabulary.numbered([*pieces, "<|startoftext|>", "<|endoftext|>"])
     return CLIPTokenizer(vocab=vocab, merges=merges, pad_token=pad_token, model_max_length=length)
 
 
@@ -50,41 +38,46 @@ def t5_tokenizer(*, length: int = 512) -> Any:
     """
     from transformers import T5TokenizerFast
 
-    pieces = [("<pad>", 0.0), ("</s>", 0.0), ("<unk>", 0.0), *_unigrams()]
+    pieces = [("<pad>", 0.0), ("</s>", 0.0), ("<unk>", 0.0), *vocabulary.unigrams()]
     pieces += [(f"<extra_id_{number}>", 0.0) for number in reversed(range(100))]
     return T5TokenizerFast(vocab=pieces, model_max_length=length)
 
 
-def llama_tokenizer(
-    *, pad_token: str = "<pad>", add_bos_token: bool = False, length: int = 256
-) -> Any:
-    """A ``LlamaTokenizerFast``: word pieces with ``▁``, unknown characters as their bytes.
+def bert_tokenizer(*, length: int = 77) -> Any:
+    """A ``BertTokenizer``: whole words, and characters (``##`` inside a word) for all others."""
+    from transformers import BertTokenizer
+
+    letters = sorted({letter for word in vocabulary.words() for letter in word})
+    pieces = [*letters, *(f"##{letter}" for letter in letters), *vocabulary.words()]
+    vocab = vocabulary.numbered(["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", *pieces])
+    return BertTokenizer(vocab=vocab, model_max_length=length)
+
+
+def llama_tokenizer(*, length: int = 256) -> Any:
+    """A ``LlamaTokenizerFast``: pieces of words that start with ``▁``, bytes for all others.
 
     As AuraFlow has it: no start token, an end token after the text.
     """
     from transformers import LlamaTokenizerFast
 
-    pieces = ["<unk>", "<s>", "</s>", *_fallback_bytes(), *_letters(), *_joined(_word_merges())]
     return LlamaTokenizerFast(
-        vocab=_numbered([*pieces, pad_token]),
-        merges=_word_merges(),
-        pad_token=pad_token,
+        vocab=_pieces_of_words("<unk>", "<s>", "</s>", "<pad>"),
+        merges=vocabulary.word_merges(),
+        pad_token="<pad>",
         padding_side="right",
-        add_bos_token=add_bos_token,
+        add_bos_token=False,
         add_eos_token=True,
         model_max_length=length,
     )
 
 
 def gemma_tokenizer(*, length: int = 256) -> Any:
-    """A ``GemmaTokenizerFast``: as Llama's pieces, a start token before the text, none after."""
+    """A ``GemmaTokenizerFast``: pieces as Llama's, a start token before the text, none after."""
     from transformers import GemmaTokenizerFast
 
-    special = ["<pad>", "<eos>", "<bos>", "<unk>", "<mask>"]
-    pieces = [*special, *_fallback_bytes(), *_letters(), *_joined(_word_merges())]
     return GemmaTokenizerFast(
-        vocab=_numbered(pieces),
-        merges=_word_merges(),
+        vocab=_pieces_of_words("<pad>", "<eos>", "<bos>", "<unk>", "<mask>"),
+        merges=vocabulary.word_merges(),
         padding_side="right",
         add_bos_token=True,
         add_eos_token=False,
@@ -92,111 +85,122 @@ def gemma_tokenizer(*, length: int = 256) -> Any:
     )
 
 
-def bert_tokenizer(*, length: int = 77) -> Any:
-    """A ``BertTokenizer``: whole words, and characters (``##`` inside a word) for all others."""
-    from transformers import BertTokenizer
+def qwen_tokenizer(*, length: int = 1024) -> Any:
+    """A ``Qwen2TokenizerFast``: bytes and merges, then the tokens that mark a chat's turns.
 
-    text = " ".join(captions()).lower()
-    words = [word for word, _ in pre_tokenizers.BertPreTokenizer().pre_tokenize_str(text)]
-    letters = sorted(set(text) - {" "})
-    pieces = [*letters, *(f"##{letter}" for letter in letters), *words]
-    vocab = _numbered(["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", *pieces])
-    return BertTokenizer(vocab=vocab, model_max_length=length)
-
-
-@cache
-def _clip_merges() -> _Merges:
-    """Merges over bytes where the last byte of a word carries ``</w>``."""
-    from transformers import CLIPTokenizer
-
-    tokenizer = Tokenizer(models.BPE(end_of_word_suffix="</w>"))
-    tokenizer.pre_tokenizer = CLIPTokenizer().backend_tokenizer.pre_tokenizer
-    settings = {"initial_alphabet": _bytes(), "end_of_word_suffix": "</w>"}
-    return _learn(tokenizer, captions(), **settings)
-
-
-@cache
-def _real_clip_merges() -> _Merges | None:
-    """The merges of OpenAI's CLIP from the file that ``open_clip`` ships, or None without it."""
-    spec = util.find_spec("open_clip")
-    if spec is None or spec.origin is None:
-        return None
-    path = Path(spec.origin).with_name("bpe_simple_vocab_16e6.txt.gz")
-    if not path.is_file():
-        return None
-    lines = gzip.decompress(path.read_bytes()).decode("utf-8").split("\n")
-    count = 49408 - 2 * 256 - 2
-    return [_pair(line) for line in lines[1 : 1 + count]]
-
-
-@cache
-def _unigrams() -> list[tuple[str, float]]:
-    """Pieces with their log probability: those that byte-pair merging finds, and every character.
-
-    The pieces are counted in the captions as merging cuts them, each once more than it occurs, so
-    that no score is infinite.
+    Its chat template is ChatML; ``enable_thinking=False`` puts an empty thought before the answer,
+    as Qwen3 has it.
     """
-    merges = _word_merges()
-    pieces = [*_letters(), *_joined(merges)]
-    merging = Tokenizer(models.BPE(vocab=_numbered(pieces), merges=merges))
-    merging.pre_tokenizer = pre_tokenizers.WhitespaceSplit()
-    seen = Counter(piece for text in _marked() for piece in merging.encode(text).tokens)
-    total = sum(seen[piece] + 1 for piece in pieces)
-    return [(piece, math.log((seen[piece] + 1) / total)) for piece in dict.fromkeys(pieces)]
+    from transformers import Qwen2TokenizerFast
 
-
-@cache
-def _word_merges() -> _Merges:
-    """Merges over characters where a word starts with ``▁`` (and, first in a text, without)."""
-    tokenizer = Tokenizer(models.BPE())
-    tokenizer.pre_tokenizer = pre_tokenizers.Sequence(
-        [pre_tokenizers.WhitespaceSplit(), pre_tokenizers.Punctuation()]
+    pieces = [*vocabulary.printable_bytes(), *vocabulary.joined(vocabulary.byte_merges())]
+    tokenizer = Qwen2TokenizerFast(
+        vocab=vocabulary.numbered([*pieces, "<|endoftext|>"]),
+        merges=vocabulary.byte_merges(),
+        eos_token="<|im_end|>",
+        pad_token="<|endoftext|>",
+        additional_special_tokens=[
+            "<|im_start|>",
+            "<|im_end|>",
+            "<|vision_start|>",
+            "<|vision_end|>",
+            "<|image_pad|>",
+            "<|video_pad|>",
+        ],
+        chat_template=_CHAT_ML,
+        model_max_length=length,
     )
-    return _learn(tokenizer, [*_marked(), *captions()])
+    tokenizer.add_tokens(["<think>", "</think>"])
+    return tokenizer
 
 
-@cache
-def _letters() -> list[str]:
-    """Every character of the captions, ``▁`` first."""
-    return ["▁", *sorted({letter for text in captions() for letter in text if letter != " "})]
-
-
-def _marked() -> list[str]:
-    """The captions with ``▁`` before every word."""
-    return [" ".join(f"▁{word}" for word in text.split()) for text in captions()]
-
-
-def _learn(tokenizer: Tokenizer, texts: Iterable[str], **settings: Any) -> _Merges:
-    """The merges learnt from ``texts`` with the pre-tokenizer set: enough for every whole word."""
-    trainer = trainers.BpeTrainer(
-        vocab_size=100_000, min_frequency=1, show_progress=False, **settings
+def llama3_tokenizer(*, length: int = 512) -> Any:
+    """Llama 3's kind of ``PreTrainedTokenizerFast``: bytes and merges, a start token, no pad."""
+    return _byte_tokenizer(
+        "<|begin_of_text|>",
+        bos_token="<|begin_of_text|>",
+        eos_token="<|eot_id|>",
+        model_max_length=length,
     )
-    tokenizer.train_from_iterator(texts, trainer)
-    merges = json.loads(tokenizer.to_str())["model"]["merges"]
-    return [_pair(merge) if isinstance(merge, str) else (merge[0], merge[1]) for merge in merges]
 
 
-@cache
-def _bytes() -> list[str]:
-    """The printable stand-ins of the 256 bytes, in the order of GPT-2's and CLIP's vocabulary."""
-    printable = [*range(33, 127), *range(161, 173), *range(174, 256)]
-    others = [byte for byte in range(256) if byte not in printable]
-    return [chr(byte) for byte in printable] + [chr(256 + place) for place in range(len(others))]
+def mistral_tokenizer(*, length: int = 512) -> Any:
+    """Mistral Small's kind of ``PreTrainedTokenizerFast``, which marks turns with brackets.
+
+    The chat template expects a turn's content as a text or as a list of parts, of which it writes
+    those that are text.
+    """
+    return _byte_tokenizer(
+        "<s>",
+        "[INST]",
+        "[/INST]",
+        "[SYSTEM_PROMPT]",
+        "[/SYSTEM_PROMPT]",
+        "[IMG]",
+        "[IMG_BREAK]",
+        "[IMG_END]",
+        bos_token="<s>",
+        eos_token="</s>",
+        unk_token="<unk>",
+        pad_token="<pad>",
+        padding_side="left",
+        chat_template=_BRACKETS,
+        model_max_length=length,
+    )
 
 
-def _fallback_bytes() -> list[str]:
-    """The tokens that stand for single bytes beside a vocabulary of characters."""
-    return [f"<0x{byte:02X}>" for byte in range(256)]
+_CHAT_ML = """\
+{%- for message in messages -%}
+{{- '<|im_start|>' + message.role + '\\n' + message.content + '<|im_end|>\\n' -}}
+{%- endfor -%}
+{%- if add_generation_prompt -%}
+{{- '<|im_start|>assistant\\n' -}}
+{%- if enable_thinking is defined and not enable_thinking -%}
+{{- '<think>\\n\\n</think>\\n\\n' -}}
+{%- endif -%}
+{%- endif -%}
+"""
+
+_BRACKETS = """\
+{{- '<s>' -}}
+{%- for message in messages -%}
+{%- set mark = {'system': 'SYSTEM_PROMPT', 'user': 'INST'}.get(message.role) -%}
+{%- if mark -%}{{- '[' + mark + ']' -}}{%- endif -%}
+{%- if message.content is string -%}
+{{- message.content -}}
+{%- else -%}
+{%- for part in message.content if part.type == 'text' -%}{{- part.text -}}{%- endfor -%}
+{%- endif -%}
+{%- if mark -%}{{- '[/' + mark + ']' -}}{%- else -%}{{- '</s>' -}}{%- endif -%}
+{%- endfor -%}
+"""
 
 
-def _pair(line: str) -> tuple[str, str]:
-    left, right = line.split(" ")
-    return left, right
+def _pieces_of_words(*special: str) -> dict[str, int]:
+    """Special tokens, bytes, characters, and what ``word_merges`` makes of these."""
+    made = vocabulary.joined(vocabulary.word_merges())
+    return vocabulary.numbered(
+        [*special, *vocabulary.fallback_bytes(), *vocabulary.letters(), *made]
+    )
 
 
-def _joined(merges: _Merges) -> list[str]:
-    return ["".join(pair) for pair in merges]
+def _byte_tokenizer(start: str, *marks: str, **settings: Any) -> Any:
+    """A tokenizer over bytes that has no class of its own; ``start`` goes before every text.
 
+    ``marks`` are further special tokens; all special tokens come first in the vocabulary.
+    """
+    from tokenizers import AddedToken, Tokenizer, decoders, models, processors
+    from transformers import PreTrainedTokenizerFast, Qwen2Tokenizer
 
-def _numbered(pieces: Iterable[str]) -> dict[str, int]:
-    return {piece: number for number, piece in enumerate(dict.fromkeys(pieces))}
+    named = [settings[name] for name in settings if name.endswith("_token")]
+    special = [*dict.fromkeys([start, *named, *marks])]
+    merges = vocabulary.byte_merges()
+    pieces = [*special, *vocabulary.printable_bytes(), *vocabulary.joined(merges)]
+    tokenizer = Tokenizer(models.BPE(vocab=vocabulary.numbered(pieces), merges=merges))
+    tokenizer.pre_tokenizer = Qwen2Tokenizer().backend_tokenizer.pre_tokenizer
+    tokenizer.decoder = decoders.ByteLevel()
+    tokenizer.add_special_tokens([AddedToken(mark, special=True) for mark in special])
+    tokenizer.post_processor = processors.TemplateProcessing(
+        single=f"{start} $A", special_tokens=[(start, special.index(start))]
+    )
+    return PreTrainedTokenizerFast(tokenizer_object=tokenizer, **settings)

@@ -7,6 +7,7 @@ from typing import Any, Literal
 from random_models.autoencoders import kl_autoencoder
 from random_models.pictures import mask, picture, small_picture
 from random_models.registry import Parts, recipe
+from random_models.schedules import STABLE_DIFFUSION, ddim, euler
 from random_models.text_encoders import clip_encoder
 from random_models.tokenizers import clip_tokenizer
 
@@ -103,7 +104,10 @@ def lcm(**unet: Any) -> Parts:
     """A latent consistency model: the UNet is told the guidance, beside the time."""
     from diffusers import LCMScheduler
 
-    return {**sd1(**{"time_cond_proj_dim": 32, **unet}), "scheduler": LCMScheduler(**_BETAS)}
+    return {
+        **sd1(**{"time_cond_proj_dim": 32, **unet}),
+        "scheduler": LCMScheduler(**STABLE_DIFFUSION),
+    }
 
 
 @recipe("SD2", "StableDiffusionPipeline", call=TWO_STEPS)
@@ -144,7 +148,7 @@ def upscaler(**unet: Any) -> Parts:
         "unet": _sd_unet(False, 96, **{**shape, **unet}),
         "vae": kl_autoencoder(channels=(8, 8, 8), scaling=0.08333),
         "scheduler": ddim(prediction_type="v_prediction"),
-        "low_res_scheduler": DDPMScheduler(**_TRAINED, clip_sample=False),
+        "low_res_scheduler": DDPMScheduler(**STABLE_DIFFUSION, clip_sample=False),
     }
 
 
@@ -159,7 +163,7 @@ def sdxl_turbo(**unet: Any) -> Parts:
     """SDXL Turbo: SDXL for few steps, the first at full noise, without guidance."""
     from diffusers import EulerAncestralDiscreteScheduler
 
-    scheduler = EulerAncestralDiscreteScheduler(**_BETAS, timestep_spacing="trailing")
+    scheduler = EulerAncestralDiscreteScheduler(**STABLE_DIFFUSION, timestep_spacing="trailing")
     return {**sdxl(**unet), "scheduler": scheduler}
 
 
@@ -203,27 +207,6 @@ def sdxl_refiner(**unet: Any) -> Parts:
         "force_zeros_for_empty_prompt": False,
     }
 
-
-def ddim(**more: Any) -> Any:
-    """SD's training schedule, painted with DDIM."""
-    from diffusers import DDIMScheduler
-
-    return DDIMScheduler(**_BETAS, clip_sample=False, set_alpha_to_one=False, **more)
-
-
-def euler(**more: Any) -> Any:
-    """SD's training schedule, painted with Euler's method."""
-    from diffusers import EulerDiscreteScheduler
-
-    return EulerDiscreteScheduler(**_BETAS, **more)
-
-
-_TRAINED: dict[str, Any] = {
-    "beta_start": 0.00085,
-    "beta_end": 0.012,
-    "beta_schedule": "scaled_linear",
-}
-_BETAS = {**_TRAINED, "steps_offset": 1}
 
 _VIT_L: dict[str, Any] = {"width": 768, "layers": 12, "heads": 12}
 _VIT_G: dict[str, Any] = {"width": 1280, "layers": 32, "heads": 20, "projection": 1280}

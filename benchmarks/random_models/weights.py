@@ -40,8 +40,8 @@ def fill(
         network: Built inside :func:`no_weights`.
         generator: Source of the random numbers; networks filled one after another differ.
         dtype: Of the parameters and floating-point buffers.
-        gains: Regular expression for a parameter's dotted name -> factor of its standard
-            deviation; the first that is found in the name counts.
+        gains: Regular expression for a parameter's dotted name -> factor of its values; the first
+            that is found in the name counts.
     """
     empty = list(network.parameters())  # alive, so that no other object gets one's id
     made: dict[int, nn.Parameter] = {}
@@ -52,10 +52,9 @@ def fill(
             if id(parameter) not in made:
                 value = torch.empty(parameter.shape, dtype=dtype)
                 mean, deviation = _distribution(module, name, value)
-                deviation *= _gain(f"{prefix}.{name}", gains or {})
-                made[id(parameter)] = nn.Parameter(
-                    value.normal_(mean, deviation, generator=generator)
-                )
+                gain = _gain(f"{prefix}.{name}", gains or {})
+                value.normal_(gain * mean, gain * deviation, generator=generator)
+                made[id(parameter)] = nn.Parameter(value)
             module._parameters[name] = made[id(parameter)]
         for name, buffer in module._buffers.items():
             if buffer is not None and buffer.is_floating_point():

@@ -39,14 +39,16 @@ Font = ImageFont.FreeTypeFont | ImageFont.ImageFont
 
 @dataclass(frozen=True)
 class Row:
-    """One row of a grid: ``pictures [n, 3, H, W]`` uint8, the same ``n, H, W`` in every row.
+    """One row of a grid: ``pictures``, as many and as large as in every other row.
+
+    They are Pillow pictures, or a tensor ``[n, 3, H, W]`` uint8.
 
     Neighbouring rows of the same ``prompt`` form a group that names it once. ``note`` says what
     painted the row ("before", a patch's name); ``changed`` rows are marked with a coloured edge,
     the picture number ``framed`` with a coloured frame.
     """
 
-    pictures: torch.Tensor
+    pictures: torch.Tensor | Sequence[Image.Image]
     prompt: str
     note: str = ""
     changed: bool = False
@@ -58,18 +60,17 @@ def grid(
 ) -> Image.Image:
     """A labelled sheet of ``rows`` under the headings ``columns``, as an RGB picture.
 
-    ``cell`` is the side of one picture in pixels; 0 means the pictures' own size, doubled until
-    it is at least 128. Raises ``ValueError`` when the rows and headings do not fit together.
+    ``cell`` is the width of one picture in pixels; 0 means the pictures' own, doubled until it is
+    at least 128. Raises ``ValueError`` when the rows and headings do not fit together.
     """
-    shapes = {tuple(row.pictures.shape) for row in rows}
-    if len(shapes) != 1 or next(iter(shapes))[0] != len(columns):
-        raise ValueError(f"{len(columns)} columns expected in every row, got shapes {shapes}")
-    cell = cell or _enlarged(rows[0].pictures.shape[-1])
+    width, height = _size(rows, len(columns))
+    cell = cell or _enlarged(width)
+    tall = max(1, round(cell * height / width))
     groups = [list(group) for _, group in groupby(rows, key=lambda row: row.prompt)]
     head = MARGIN + (40 if title else 0)
     width = 2 * MARGIN + LABEL_WIDTH + len(columns) * (cell + GAP) - GAP
     gaps = len(rows) * GAP + (len(groups) - 1) * (GROUP_GAP - GAP) - GAP
-    sheet = Image.new("RGB", (width, head + 24 + len(rows) * cell + gaps + MARGIN), PAPER)
+    sheet = Image.new("RGB", (width, head + 24 + len(rows) * tall + gaps + MARGIN), PAPER)
     draw = ImageDraw.Draw(sheet)
     if title:
         face = font(24, title)
@@ -85,37 +86,54 @@ def grid(
         if number:
             line = y - GROUP_GAP // 2
             draw.line([(MARGIN, line), (width - MARGIN, line)], RULE, 1)
-        y = _draw_group(sheet, group, y, cell) - GAP + GROUP_GAP
+        y = _draw_group(sheet, group, y, (cell, tall)) - GAP + GROUP_GAP
     return sheet
 
 
-def _draw_group(sheet: Image.Image, group: Sequence[Row], y: int, cell: int) -> int:
+def _size(rows: Sequence[Row], count: int) -> tuple[int, int]:
+    """Width and height of the pictures; ValueError unless all are alike, ``count`` in each row."""
+    sizes = {image.size for row in rows for image in _images(row)}
+    counts = {len(row.pictures) for row in rows}
+    if counts != {count} or len(sizes) != 1:
+        raise ValueError(
+            f"{count} columns expected in every row, of pictures of one size, got {sorted(counts)} "
+            f"of sizes {sorted(sizes)}"
+        )
+    return sizes.pop()
+
+
+def _images(row: Row) -> list[Image.Image]:
+    """The pictures of ``row`` in RGB."""
+    return [to_image(p) if isinstance(p, torch.Tensor) else p.convert("RGB") for p in row.pictures]
+
+
+def _draw_group(sheet: Image.Image, group: Sequence[Row], y: int, tile: tuple[int, int]) -> int:
     """Draw the rows of one prompt from height ``y``; returns the height below them."""
+    cell, tall = tile
     draw = ImageDraw.Draw(sheet)
     face = font(18, group[0].prompt)
     lines = wrapped(group[0].prompt, face, LABEL_WIDTH - 24)
     notes = len(_noted(group[0]))
-    room = (cell + GROUP_GAP // 2 - 6) // LINE - notes
+    room = (tall + GROUP_GAP // 2 - 6) // LINE - notes
     lines = _shortened(lines, max(1, room))
     for number, line in enumerate(lines):
         draw.text((MARGIN, y + number * LINE), line, INK, face)
     top = y + len(lines) * LINE + 6  # no note may stand on top of the prompt
     for row in group:
         note = _noted(row)
-        middle = max(top, y + (cell - len(note) * LINE) // 2)
+        middle = max(top, y + (tall - len(note) * LINE) // 2)
         for number, line in enumerate(note):
             colour = ACCENT if row.changed else MUTED
             draw.text((MARGIN, middle + number * LINE), line, colour, font(15, row.note))
         if row.changed:
             edge = MARGIN + LABEL_WIDTH - 12
-            draw.rectangle([edge, y, edge + 3, y + cell - 1], ACCENT)
-        for index, picture in enumerate(row.pictures):
-            tile = to_image(picture).resize((cell, cell), Image.Resampling.BICUBIC)
+            draw.rectangle([edge, y, edge + 3, y + tall - 1], ACCENT)
+        for index, picture in enumerate(_images(row)):
             x = MARGIN + LABEL_WIDTH + index * (cell + GAP)
-            sheet.paste(tile, (x, y))
+            sheet.paste(picture.resize(tile, Image.Resampling.BICUBIC), (x, y))
             if index == row.framed:
-                draw.rectangle([x - 4, y - 4, x + cell + 3, y + cell + 3], None, ACCENT, 3)
-        y += cell + GAP
+                draw.rectangle([x - 4, y - 4, x + cell + 3, y + tall + 3], None, ACCENT, 3)
+        y += tall + GAP
     return y
 
 

@@ -21,7 +21,7 @@ from overpaint.generate import generate
 from overpaint.methods.debias import DebiasConfig, assess
 from overpaint.models.clip import Clip
 from overpaint.models.model import Model
-from overpaint.models.sites import cross_attention_sites, module_at
+from overpaint.models.sites import module_at
 from overpaint.toybox import cases
 from overpaint.types import Edit, GenderCase
 
@@ -50,7 +50,7 @@ def room(make_sd1: Callable[..., Model], judge: Clip) -> Studio:
 @pytest.fixture
 def world(room: Studio, monkeypatch: pytest.MonkeyPatch) -> Callable[[Rule], list[str]]:
     """``world(rule)``: pictures follow the rule, the judge sees it; the prompts painted so far."""
-    module = module_at(room.model, cross_attention_sites(room.model, ("to_v",))[0])
+    module = module_at(room.model, room.model.family.path(room.model, "sequence").values[0])
     original = module.weight.detach().clone()
 
     def make(rule: Rule) -> list[str]:
@@ -165,7 +165,9 @@ def test_patched_models_are_looked_at(
 ) -> None:
     """Pictures change with the weights, and the weights are as they were afterwards."""
     world(lambda prompt, seed, edited: (seed % 2) if edited else WOMAN)
-    before = module_at(room.model, cross_attention_sites(room.model, ("to_v",))[0]).weight.clone()
+    before = module_at(
+        room.model, room.model.family.path(room.model, "sequence").values[0]
+    ).weight.clone()
     found = measured(room, row, config=GenderConfig(time=DebiasConfig(steps=3)))
     assert found["a nurse", "F_p"].value == 0.5
     assert found["", "Delta"].value == 0
@@ -175,7 +177,7 @@ def test_patched_models_are_looked_at(
         assert found["a pilot", "bracketed"].value == 1
         assert found["a pilot", "Delta_p on validation"].value == 0
     assert ("", "lambda") in found or row != "time-multi"
-    after = module_at(room.model, cross_attention_sites(room.model, ("to_v",))[0]).weight
+    after = module_at(room.model, room.model.family.path(room.model, "sequence").values[0]).weight
     assert torch.equal(before, after)
 
 

@@ -88,8 +88,15 @@ def test_settings_that_are_not_typed_are_those_chosen(run: Run) -> None:
     assert "settings chosen for Toybox: scale 1.5; --paper" in said
 
 
+def test_a_copy_of_toybox_starts_from_the_same(run: Run, tmp_path: Path) -> None:
+    save_model(overpaint.load("toybox"), tmp_path / "mine")
+    assert "settings chosen for Toybox: lam 50" in run(*TIME, "-m", "mine").stdout
+    assert overpaint.load_patch("rose.safetensors").config["lam"] == 50
+
+
 def test_another_model_has_no_chosen_settings(run: Run, tmp_path: Path) -> None:
     save_model(overpaint.load("toybox"), tmp_path / "mine")
+    (tmp_path / "mine" / "overpaint.json").unlink()
     result = run(*TIME, "-m", "mine")
     assert "chosen" not in result.stdout
     assert overpaint.load_patch("rose.safetensors").config["lam"] == 0.1
@@ -245,8 +252,8 @@ def test_models(run: Run) -> None:
     assert {"SD1", "SDXL"} <= set(names)
     record = json.loads(run("models", "check", "toybox", "--json").stdout)
     assert record["family"] == "SD1"
-    assert record["cross-attention layers"] == 16
-    assert record["text encoder layers"] == "0 to 11"
+    assert record["text encoders"]["text_encoder"]["editable layers"] == "0 to 11"
+    assert record["text paths"][0]["layers"] == 16
 
 
 def test_toybox_words_make_prompts_that_can_be_drawn(run: Run, tmp_path: Path) -> None:

@@ -93,7 +93,7 @@ def test_the_judge_is_the_one_that_the_help_names(
         raise ModelError(f"no {name}")
 
     monkeypatch.setattr(judges, "load_clip", refuse)
-    monkeypatch.setattr(options, "load_model", lambda *_, **__: None)
+    monkeypatch.setattr(options.Source, "load", lambda *_, **__: None)
     assert one_line(run("debias", *NURSE, *words)) == f"error: no {judge}"
     text = " ".join(run("debias", "--help").stdout.replace("│", " ").split())
     assert "toybox-judge for toybox, else ViT-B/32" in text

@@ -21,10 +21,10 @@ PICTURE = torch.zeros(3, 8, 8)
     ],
 )
 def test_an_edit_says_what_its_source_becomes(edit: Edit, text: str) -> None:
-    assert edit_texts(Patch((), "uce", (edit,), "")) == [text]
+    assert edit_texts(Patch((), "uce", (edit,), {})) == [text]
 
 
 def test_a_loaded_patch_knows_of_the_pictures_it_no_longer_has() -> None:
     hashes = {"target_images": [[{"sha256": "", "shape": [3, 8, 8]}], []]}
-    patch = Patch((), "finetune", (Edit("a rose"), Edit("a tulip")), "", info=hashes)
+    patch = Patch((), "finetune", (Edit("a rose"), Edit("a tulip")), {}, info=hashes)
     assert edit_texts(patch) == ["a rose -> 1 picture", "a tulip -> erased"]

@@ -49,12 +49,12 @@ def test_plot_tells_lines_of_one_kind_apart(run: Run, tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("arguments", "said"),
     [
-        ((*LOCOEDIT, "--layers", "16"), "cross-attention layers 0 to 15, got layer 16"),
+        ((*LOCOEDIT, "--layers", "16"), "layers 0 to 15 that read text, got layer 16"),
         ((*LOCOEDIT, "--layers", "x"), "setting 'layers': expected numbers such as 8,9"),
         ((*LOCOEDIT, "--localization", "missing.json"), "cannot read a localization"),
         ((*LOCOEDIT, "--layers", "3", "--localization", "found.json"), "got 'both'"),
         (("edit", *PAIR, "--localization", "found.json"), "refact takes no localization"),
-        (("edit", *PAIR, "--layers", "3"), "refact has no setting 'layers'"),
+        (("edit", *PAIR, "--layers", "3"), "--layers is for locoedit, not for refact"),
         (("localize", "plot", "missing.json"), "cannot read a localization"),
         (("localize", "plot", "found.json", "-o", "no/such.png"), "there is no folder"),
         (("localize", "layers", "style", "--widest", "17"), "got widest 17"),
@@ -73,4 +73,6 @@ def test_refused_in_one_line(
 
 def test_localization_of_a_deeper_model(run: Run, tmp_path: Path) -> None:
     deep = saved(tmp_path, layers=[40, 41], scores=list(range(69)))
-    assert "0 to 15, got layer 40" in one_line(run(*LOCOEDIT, "--localization", deep))
+    assert "0 to 15 that read text, got layer 40" in one_line(
+        run(*LOCOEDIT, "--localization", deep)
+    )

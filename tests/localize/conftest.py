@@ -15,10 +15,22 @@ from overpaint.models.clip import Clip
 from overpaint.models.hooks import replace_input
 from overpaint.models.model import Model
 from overpaint.models.preprocess import Preprocess
-from overpaint.models.sites import cross_attention_sites, module_at
+from overpaint.models.sites import module_at, site_at
+from overpaint.types import Site
 
 DEPTH = 16
 READERS = (5, 6)
+
+
+def text_sites(model: Model) -> tuple[Site, ...]:
+    """Keys and values of every cross-attention layer, in forward order."""
+    return model.family.path(model, "sequence").sites
+
+
+def output_sites(model: Model) -> tuple[Site, ...]:
+    """What every cross-attention layer ends with, in forward order."""
+    names = [layer.name for layer in model.family.text_layers(model)]
+    return tuple(site_at(model, "unet", f"{name}.to_out.0") for name in names)
 
 
 @pytest.fixture
@@ -42,7 +54,7 @@ def deep(sd1: Model) -> Model:
 @pytest.fixture
 def reader(deep: Model) -> Model:
     """The same, but only layers 5 and 6 write what they read, and loudly."""
-    for layer, site in enumerate(cross_attention_sites(deep, ("to_out",))):
+    for layer, site in enumerate(output_sites(deep)):
         module = module_at(deep, site)
         if layer in READERS:
             module.weight.mul_(30)
@@ -57,7 +69,7 @@ def reader(deep: Model) -> Model:
 def half_and_half(model: Model, window: range, length: int) -> Iterator[None]:
     """The reference: both prompts in one row, each layer takes its half through a hook."""
     with ExitStack() as stack:
-        for number, site in enumerate(cross_attention_sites(model)):
+        for number, site in enumerate(text_sites(model)):
             half = slice(length, None) if number // 2 in window else slice(length)
             change = replace_input(module_at(model, site), lambda x, half=half: x[:, half])
             stack.enter_context(change)

@@ -9,16 +9,22 @@ import pytest
 import torch
 
 from overpaint.errors import EditError, OverpaintError, PromptError
-from overpaint.generate import generate, sample
-from overpaint.localize.causal_trace import trace_text, trace_unet
-from overpaint.localize.restore import corrupted
+from overpaint.generate import generate
+from overpaint.localize.causal_trace import (
+    Trace,
+    TraceConfig,
+    corrupted,
+    trace_denoiser,
+    trace_text,
+)
 from overpaint.localize.score import clip_scores
-from overpaint.localize.trace import Trace, TraceConfig
 from overpaint.models.clip import Clip
-from overpaint.models.components import UNET_KINDS, text_components, unet_components
+from overpaint.models.components import UNET_KINDS, denoiser_components, text_components
 from overpaint.models.hooks import record, replace
 from overpaint.models.model import Model
+from overpaint.models.sampling import sample, sampling_for
 from overpaint.models.text import encode
+from overpaint.types import Sampling
 
 from .conftest import READERS
 
@@ -29,11 +35,11 @@ Eye = Callable[[torch.Tensor], Clip]
 
 @pytest.fixture
 def clip(reader: Model, eye: Eye) -> Clip:
-    return eye(generate(reader, [PROMPT], [0], steps=2, batch_size=8)[0, 0])
+    return eye(generate(reader, [PROMPT], [0], steps=2, batch_size=8, output_type="pt")[0, 0])
 
 
 def test_components_of_sd1_in_forward_order(deep: Model) -> None:
-    parts = unet_components(deep)
+    parts = denoiser_components(deep)
     count = {kind: sum(part.kind == kind for part in parts) for kind in UNET_KINDS}
     assert count == dict(zip(UNET_KINDS, (22, 16, 16, 16), strict=True))
     assert [p.place for p in parts[:4]] == ["down 0.0"] * 4
@@ -44,21 +50,21 @@ def test_components_of_sd1_in_forward_order(deep: Model) -> None:
 
 
 def test_corruption_is_seeded_and_spares_what_comes_before(deep: Model) -> None:
-    clean = encode(deep, [PROMPT])
+    clean = encode(deep, [PROMPT])[0]["prompt_embeds"]
     states = []
     for seed in (0, 0, 1):
         with corrupted(deep, PROMPT, SUBJECT, seed, 3.0):
-            states.append(encode(deep, [PROMPT]))
+            states.append(encode(deep, [PROMPT])[0]["prompt_embeds"])
     assert torch.equal(states[0], states[1])
     assert not torch.equal(states[0], states[2])
     assert torch.equal(states[0][:, :2], clean[:, :2])  # start, "a"
     assert ((states[0] - clean)[0, 2:].abs().amax(-1) > 0).all()
-    assert torch.equal(encode(deep, [PROMPT]), clean)
+    assert torch.equal(encode(deep, [PROMPT])[0]["prompt_embeds"], clean)
 
 
 def test_only_readers_of_the_text_can_restore(reader: Model, clip: Clip) -> None:
     """Where the text enters at two layers only, no other cross-attention has any effect."""
-    trace = trace_unet(reader, clip, [PROMPT], [SUBJECT], CONFIG)
+    trace = trace_denoiser(reader, clip, [PROMPT], [SUBJECT], CONFIG)
     assert trace.clean == pytest.approx(100, abs=0.1)
     assert trace.corrupted < trace.clean - 1e-3
     cross = trace.effects[UNET_KINDS.index("cross-attention")]
@@ -73,18 +79,21 @@ def test_only_readers_of_the_text_can_restore(reader: Model, clip: Clip) -> None
 
 def test_an_effect_is_that_of_a_run_on_its_own(reader: Model, clip: Clip, eye: Eye) -> None:
     """The reference: record the clean run's outputs, then put them into a run of their own."""
-    part = next(p for p in unet_components(reader) if p.place == "up 2.1" and p.kind == "ResNet")
-    clean = encode(reader, [PROMPT])
+    parts = denoiser_components(reader)
+    part = next(p for p in parts if p.place == "up 2.1" and p.kind == "ResNet")
+    alone = Sampling(batch_size=1).over(sampling_for(reader, CONFIG))
+    (clean,) = encode(reader, [PROMPT], alone)
     with corrupted(reader, PROMPT, SUBJECT, 0, CONFIG.noise):
-        broken = encode(reader, [PROMPT])
+        (broken,) = encode(reader, [PROMPT])
+    broken = broken.replace(**clean.negative)
     with record(part.module, outputs=True) as (kept,):
-        sample(reader, clean, [0], steps=2, batch_size=1)
+        sample(reader, [clean], [0], alone)
     calls = iter(kept)
     with replace(part.module, lambda _: next(calls)):
-        restored = sample(reader, broken, [0], steps=2, batch_size=1)
-    plain = sample(reader, broken, [0], steps=2, batch_size=1)
+        restored = sample(reader, [broken], [0], alone)
+    plain = sample(reader, [broken], [0], alone)
     scores = clip_scores(clip, torch.stack([restored, plain]), [PROMPT])[:, 0, 0]
-    trace = trace_unet(reader, clip, [PROMPT], [SUBJECT], CONFIG)
+    trace = trace_denoiser(reader, clip, [PROMPT], [SUBJECT], CONFIG)
     effect = trace.effects[UNET_KINDS.index("ResNet"), trace.columns.index("up 2.1")]
     assert float(effect) == pytest.approx(float(scores[0] - scores[1]), abs=0.02)
 
@@ -103,10 +112,12 @@ def test_text_encoder_by_layer_and_token(reader: Model, clip: Clip) -> None:
 
 
 def test_sdxl_traces(sdxl: Model, eye: Eye) -> None:
-    clip = eye(generate(sdxl, [PROMPT], [0], steps=1, batch_size=8)[0, 0])
+    clip = eye(generate(sdxl, [PROMPT], [0], steps=1, batch_size=8, output_type="pt")[0, 0])
     config = TraceConfig(seeds=(0,), steps=1, batch_size=8)
     seen: list[tuple[int, int, str]] = []
-    trace = trace_unet(sdxl, clip, [PROMPT], [SUBJECT], config, progress=lambda *a: seen.append(a))
+    trace = trace_denoiser(
+        sdxl, clip, [PROMPT], [SUBJECT], config, progress=lambda *a: seen.append(a)
+    )
     assert trace.clean == pytest.approx(100, abs=0.1)
     assert seen[-1][0] == seen[-1][1]
     first, _ = trace_text(sdxl, clip, PROMPT, SUBJECT, config, component="text_encoder_2")
@@ -116,9 +127,9 @@ def test_sdxl_traces(sdxl: Model, eye: Eye) -> None:
 @pytest.mark.parametrize(
     ("call", "error", "words"),
     [
-        (lambda m, c: trace_unet(m, c, [PROMPT], ["cat"]), PromptError, "'cat'"),
-        (lambda m, c: trace_unet(m, c, [PROMPT], []), PromptError, "expected 1 subjects"),
-        (lambda m, c: trace_unet(m, c, PROMPT), PromptError, "list of prompts"),
+        (lambda m, c: trace_denoiser(m, c, [PROMPT], ["cat"]), PromptError, "'cat'"),
+        (lambda m, c: trace_denoiser(m, c, [PROMPT], []), PromptError, "expected 1 subjects"),
+        (lambda m, c: trace_denoiser(m, c, PROMPT), PromptError, "list of prompts"),
         (lambda m, c: trace_text(m, c, PROMPT, "cat"), PromptError, "'cat'"),
         (lambda m, c: TraceConfig(noise=0), EditError, "noise above 0"),
         (lambda m, c: TraceConfig(batch_size=1), EditError, "at least 2 pictures"),

@@ -11,9 +11,8 @@ import torch
 from overpaint.errors import EditError
 from overpaint.generate import generate
 from overpaint.localize.fast import FastConfig, changes_of, choose, fast_locogen
-from overpaint.localize.locogen import locogen
+from overpaint.localize.locogen import LocoGenConfig, locogen, windows_of
 from overpaint.localize.painter import Painter
-from overpaint.localize.search import LocoGenConfig, windows_of
 from overpaint.models.clip import Clip
 from overpaint.models.model import Model
 
@@ -42,7 +41,7 @@ def test_only_windows_that_read_change_a_picture(reader: Model, eye: Eye) -> Non
 @pytest.mark.parametrize("kind", ["style", "fact"])
 def test_best_is_that_of_its_sketches_on_all_seeds(reader: Model, eye: Eye, kind: str) -> None:
     """The reference: every window that was tried, sketched alone."""
-    clip = eye(generate(reader, THEIRS, [0], steps=2, batch_size=4)[0, 0])
+    clip = eye(generate(reader, THEIRS, [0], steps=2, batch_size=4, output_type="pt")[0, 0])
     painter = Painter(reader, clip, kind, [*OURS, "a house"], [*THEIRS, "a red house"], CONFIG)
     choice = choose(painter, WINDOWS, FAST)
     sketches = (3 + 1) * 1 * FAST.steps + 2 * 2 * FAST.closer
@@ -89,7 +88,7 @@ def test_finds_what_the_exhaustive_search_finds(toybox: Model, judge: Clip) -> N
 
 
 def test_smallest_window_that_passes(reader: Model, eye: Eye) -> None:
-    clip = eye(generate(reader, THEIRS, [0], steps=2, batch_size=4)[0, 0])
+    clip = eye(generate(reader, THEIRS, [0], steps=2, batch_size=4, output_type="pt")[0, 0])
     config = LocoGenConfig(seeds=(0,), steps=2, batch_size=4, share=0.999)
     found = fast_locogen(reader, clip, "fact", OURS, THEIRS, config, FAST)
     assert found.layers == READERS

@@ -9,10 +9,9 @@ import pytest
 import torch
 
 from overpaint.errors import DataError
-from overpaint.localize.curve import Point
-from overpaint.localize.figures import WIDE, curve_plot, layer_plot, score_plot, strip
-from overpaint.localize.maps import heat_map
-from overpaint.localize.trace import Trace
+from overpaint.localize.causal_trace import Trace
+from overpaint.localize.figures import WIDE, curve_plot, heat_map, layer_plot, score_plot, strip
+from overpaint.localize.neurons import Point
 from overpaint.pictures import ACCENT
 from overpaint.types import Localization
 

@@ -12,18 +12,19 @@ import torch
 
 from overpaint.errors import EditError, OverpaintError, PromptError, SiteError
 from overpaint.generate import generate
-from overpaint.localize.curve import dropout_curve
-from overpaint.localize.neurons import dropout, find_neurons, held
+from overpaint.localize.neurons import dropout, dropout_curve, find_neurons, held
 from overpaint.localize.score import clip_scores
 from overpaint.models.clip import Clip
 from overpaint.models.fingerprint import fingerprint
 from overpaint.models.hooks import record
 from overpaint.models.model import Model
 from overpaint.models.sampling import Sampling
-from overpaint.models.sites import cross_attention_sites, module_at
+from overpaint.models.sites import module_at
 from overpaint.models.text import encode, last_subject_token
 from overpaint.models.weights import with_deltas
 from overpaint.patching.files import load_patch, save_patch
+
+from .conftest import text_sites
 
 STYLED = ["a cat in the style of zorvan", "a rose in the style of zorvan", "zorvan"]
 PLAIN = ["a cat", "a rose"]
@@ -33,11 +34,11 @@ Eye = Callable[[torch.Tensor], Clip]
 
 def test_z_scores_are_those_of_a_plain_computation(sd1: Model) -> None:
     found = find_neurons(sd1, STYLED, PLAIN, LAYERS, subjects=["zorvan"] * 3)
-    assert found.sites == cross_attention_sites(sd1)[2:6]
+    assert found.sites == text_sites(sd1)[2:6]
     groups = []
     for prompts, subjects in ((STYLED, ["zorvan"] * 3), (PLAIN, PLAIN)):
         rows = [
-            encode(sd1, [p])[0, last_subject_token(sd1, p, s)]
+            encode(sd1, [p])[0]["prompt_embeds"][0, last_subject_token(sd1, p, s)]
             for p, s in zip(prompts, subjects, strict=True)
         ]
         groups.append(torch.stack(rows).numpy().astype(float))
@@ -79,29 +80,31 @@ def test_held_neurons_stay_at_their_mean(sd1: Model) -> None:
     index = next(i for i, chosen in enumerate(places) if len(chosen))
     module, chosen = module_at(sd1, found.sites[index]), places[index]
     others = [i for i in range(found.sites[index].d_out) if i not in chosen.tolist()]
-    plain = generate(sd1, ["a cat"], [0], steps=1, batch_size=1)
+    plain = generate(sd1, ["a cat"], [0], steps=1, batch_size=1, output_type="pt")
     with record(module, outputs=True) as (free,):
-        generate(sd1, ["a cat"], [0], steps=1, batch_size=1)
+        generate(sd1, ["a cat"], [0], steps=1, batch_size=1, output_type="pt")
     with held(sd1, found, 8), record(module, outputs=True) as (bound,):
-        painted = generate(sd1, ["a cat"], [0], steps=1, batch_size=1)
+        painted = generate(sd1, ["a cat"], [0], steps=1, batch_size=1, output_type="pt")
     resting = found.resting[index][chosen].float()
     assert torch.equal(bound[0][..., chosen], resting.expand_as(bound[0][..., chosen]))
     assert torch.equal(bound[0][..., others], free[0][..., others])
     assert not torch.equal(painted, plain)
-    assert torch.equal(generate(sd1, ["a cat"], [0], steps=1, batch_size=1), plain)
+    assert torch.equal(
+        generate(sd1, ["a cat"], [0], steps=1, batch_size=1, output_type="pt"), plain
+    )
 
 
 def test_curve_starts_unchanged_and_follows_the_patch(sd1: Model, eye: Eye) -> None:
     pairs = STYLED[:2]
     found = find_neurons(sd1, pairs, PLAIN, LAYERS)
     settings = {"seeds": (0,), "how": Sampling(steps=1, batch_size=2)}
-    plain = generate(sd1, pairs, [0], steps=1, batch_size=2)
+    plain = generate(sd1, pairs, [0], steps=1, batch_size=2, output_type="pt")
     clip = eye(plain[0, 0])
     curve = dropout_curve(sd1, clip, found, (5, found.count), **settings)
     assert [point.n for point in curve] == [0, 5, found.count]
     assert curve[0].style == pytest.approx(float(clip_scores(clip, plain, pairs).mean()))
     with with_deltas(sd1, dropout(sd1, found, found.count).deltas):
-        silent = generate(sd1, pairs, [0], steps=1, batch_size=2)
+        silent = generate(sd1, pairs, [0], steps=1, batch_size=2, output_type="pt")
     assert curve[2].style == pytest.approx(float(clip_scores(clip, silent, pairs).mean()))
     assert curve[2].style != curve[0].style
     kept = dropout_curve(sd1, clip, found, (found.count,), hold=True, **settings)

@@ -30,6 +30,12 @@ def corpus() -> Corpus:
     return Corpus("test-captions", captions)
 
 
+def states(model: Model, *prompts: str) -> Tensor:
+    """What the pipeline's own ``encode_prompt`` gives for each prompt alone, ``[n, L, d]``."""
+    how = {"device": "cpu", "num_images_per_prompt": 1, "do_classifier_free_guidance": False}
+    return torch.cat([model.pipeline.encode_prompt([p], **how)[0] for p in prompts]).detach()
+
+
 def weights_of(model: Model) -> dict[str, Tensor]:
     """A copy of every weight that an edit could touch, and whether it asks for gradients."""
     parts = [("denoiser", model.denoiser), ("text", model.component("text_encoder"))]
@@ -62,7 +68,14 @@ FEW = ("{}", "a photo of {}", "{} in the park")
 def config(corpus: Corpus) -> ReFACTConfig:
     """Quick and unlike the defaults, so that a setting that is passed over shows."""
     return ReFACTConfig(
-        layer=5, steps=12, contrast=8, radius=9.0, templates=FEW, corpus=corpus, learning_rate=0.3
+        layer=5,
+        steps=12,
+        contrast=8,
+        radius=9.0,
+        templates=FEW,
+        corpus=corpus,
+        learning_rate=0.3,
+        component="text_encoder",
     )
 
 

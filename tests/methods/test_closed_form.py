@@ -9,7 +9,7 @@ from torch import Tensor
 from overpaint.errors import SiteError
 from overpaint.methods.closed_form import deltas_at, solve
 from overpaint.models.model import Model
-from overpaint.models.sites import cross_attention_sites, mlp_site, module_at
+from overpaint.models.sites import mlp_site, module_at
 from overpaint.models.weights import with_deltas
 from overpaint.types import Change, Delta, RelativeDelta, Site
 
@@ -33,7 +33,7 @@ def reads(model: Model, sites: tuple[Site, ...], deltas: tuple[Change, ...]) -> 
 @pytest.mark.usefixtures("untouched")
 def test_nothing_is_computed_for_any_one_site(toybox: Model) -> None:
     left, a = factors(3, seed=1)
-    made = deltas_at(toybox, cross_attention_sites(toybox), left, a)
+    made = deltas_at(toybox, toybox.family.path(toybox, "sequence").sites, left, a)
     assert len(made) == 32
     assert all(d.factors[0] is a and d.factors[1] is left for d in made)
     assert all(isinstance(d, RelativeDelta) for d in made)
@@ -42,7 +42,7 @@ def test_nothing_is_computed_for_any_one_site(toybox: Model) -> None:
 @pytest.mark.usefixtures("untouched")
 def test_on_top_of_other_patches_the_change_is_that_of_the_weights_found(toybox: Model) -> None:
     """W (I + L A) of the patched W, though the deltas lie beside what they were computed on."""
-    sites = cross_attention_sites(toybox)[:4]
+    sites = toybox.family.path(toybox, "sequence").sites[:4]
     first, second, third = (factors(3, seed) for seed in (1, 2, 3))
     plain = Delta(sites[3], normal(2, D, seed=4), normal(sites[3].d_out, 2, seed=5) / D)
     below = deltas_at(toybox, sites[1:], *first)
@@ -62,7 +62,7 @@ def test_on_top_of_other_patches_the_change_is_that_of_the_weights_found(toybox:
 
 @pytest.mark.usefixtures("untouched")
 def test_sites_that_found_the_same_share_what_they_make_of_it(toybox: Model) -> None:
-    sites = cross_attention_sites(toybox)
+    sites = toybox.family.path(toybox, "sequence").sites
     with with_deltas(toybox, deltas_at(toybox, sites, *factors(3, seed=1))):
         made = deltas_at(toybox, sites, *factors(2, seed=2))
     assert len({id(d.factors[1]) for d in made}) == 1

@@ -11,10 +11,11 @@ from overpaint.errors import EditError, PromptError
 from overpaint.methods.debias import Bias, DebiasConfig, Measure, assess, debias, debias_bulk
 from overpaint.methods.time_edit import TIMEConfig, time_edit
 from overpaint.models.model import Model
-from overpaint.models.sites import cross_attention_sites, module_at
-from overpaint.models.text import encode
+from overpaint.models.sites import module_at
 from overpaint.models.weights import with_deltas, written_out
 from overpaint.types import Edit
+
+from .conftest import states
 
 ROSE = Edit("a rose", "a blue rose")  # stands for "a nurse", "a male nurse"
 CAT = Edit("a cat", "a green cat")
@@ -26,17 +27,17 @@ def how_far(model: Model, base: float, span: float) -> Measure:
 
     It reads the weights as they are when it is called, and nothing else of the edit.
     """
-    module = module_at(model, cross_attention_sites(model, ("to_v",))[7])
-    clean = {p: module(encode(model, [p])[0]) for e in (ROSE, CAT) for p in _prompts(e)}
+    module = module_at(model, model.family.path(model, "sequence").values[7])
+    clean = {p: module(states(model, p)[0]) for e in (ROSE, CAT) for p in _prompts(e)}
     whole = {}
     for edit in (ROSE, CAT):
         patch = time_edit(model, [edit], replace(PLAIN, lam=1e-4))
         with with_deltas(model, patch.deltas):
             for p in _prompts(edit):
-                whole[p] = (module(encode(model, [p])[0]) - clean[p]).norm()
+                whole[p] = (module(states(model, p)[0]) - clean[p]).norm()
 
     def measure(prompt: str) -> float:
-        moved = (module(encode(model, [prompt])[0]) - clean[prompt]).norm()
+        moved = (module(states(model, prompt)[0]) - clean[prompt]).norm()
         return min(max(base - span * float(moved / whole[prompt]), 0.0), 1.0)
 
     return measure

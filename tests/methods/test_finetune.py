@@ -20,16 +20,17 @@ from overpaint.methods.refact_targets import anchors
 from overpaint.models.model import Model
 from overpaint.models.moments import Corpus
 from overpaint.models.sites import (
-    cross_attention_sites,
     mlp_site,
     module_at,
     stored_name,
     text_transformer,
 )
-from overpaint.models.text import align, encode, pooled, text_projection, tokenize
+from overpaint.models.text import align, pooled, text_projection, tokenize
 from overpaint.models.tower import linear_sites
 from overpaint.models.weights import with_deltas, written_out
 from overpaint.types import Edit, Site
+
+from .conftest import states
 
 ROSE = Edit("a rose", "a blue rose")
 CAT = Edit("a cat", "a green cat")
@@ -39,7 +40,14 @@ FEW = ("{}", "a photo of {}")
 @pytest.fixture
 def config(corpus: Corpus) -> FinetuneConfig:
     return FinetuneConfig(
-        layer=5, epochs=2, learning_rate=1e-3, contrast=6, templates=FEW, corpus=corpus, penalty=0.1
+        layer=5,
+        epochs=2,
+        learning_rate=1e-3,
+        contrast=6,
+        templates=FEW,
+        corpus=corpus,
+        penalty=0.1,
+        component="text_encoder",
     )
 
 
@@ -140,10 +148,9 @@ def test_the_whole_encoder_is_a_plain_training_loop(toybox: Model, decay: float)
     prompts = [t.replace("{}", "a rose") for t in FEW]
     targets = [t.replace("{}", "a blue rose") for t in FEW]
     wanted = [
-        encode(toybox, [t])[0].detach()[align(toybox, p, t)]
-        for p, t in zip(prompts, targets, strict=True)
+        states(toybox, t)[0][align(toybox, p, t)[1]] for p, t in zip(prompts, targets, strict=True)
     ]
-    weights = [module_at(toybox, s).weight for s in cross_attention_sites(toybox)]
+    weights = [module_at(toybox, s).weight for s in toybox.family.path(toybox, "sequence").sites]
     for _ in range(3):
         loss = torch.zeros(())
         for prompt, target in zip(prompts, wanted, strict=True):
@@ -173,10 +180,10 @@ def test_training_the_encoder_brings_the_loss_down(toybox: Model) -> None:
     losses = patch.info["losses"]
     assert isinstance(losses, list)
     assert losses[-1] < 0.5 * losses[0]
-    c, c_star = encode(toybox, ["a rose", "a blue rose"])
-    partners = align(toybox, "a rose", "a blue rose")
+    c, c_star = states(toybox, "a rose", "a blue rose")
+    _, partners = align(toybox, "a rose", "a blue rose")
     with with_deltas(toybox, patch.deltas):
-        after = encode(toybox, ["a rose"])[0]
+        after = states(toybox, "a rose")[0]
     assert (after - c_star[partners]).norm() < 0.8 * (c - c_star[partners]).norm()
     assert patch.info["steps"] == config.steps
     sooner = finetune_text(toybox, [ROSE], replace(config, stop=0.7)).info
@@ -211,7 +218,7 @@ def test_an_exception_leaves_the_model_as_it_was(
     [
         ([], {}, EditError, "at least one"),
         ([Edit("a rose", "")], {}, EditError, "a target"),
-        ([Edit("a rose " * 20, "a cat")], {}, PromptError, "32"),
+        ([Edit("a rose " * 20, "a cat")], {}, PromptError, "reads 32"),
         ([ROSE], {"layer": 12}, SiteError, "0 to 11"),
         ([ROSE], {"learning_rate": 1e30, "epochs": 3}, EditError, "diverged"),
     ],

@@ -11,10 +11,12 @@ import torch
 from overpaint.errors import EditError, OverpaintError, PromptError, SiteError
 from overpaint.methods.locoedit import LocoEditConfig, locoedit
 from overpaint.models.model import Model
-from overpaint.models.sites import cross_attention_sites, module_at
-from overpaint.models.text import encode, last_subject_token
+from overpaint.models.sites import module_at
+from overpaint.models.text import last_subject_token
 from overpaint.models.weights import written_out
 from overpaint.types import Edit, Localization
+
+from .conftest import states
 
 PARK = Edit("a cat in the park", "a green cat in the park", subject="cat")
 ROSE = Edit("a rose", "a blue rose")
@@ -25,13 +27,13 @@ FOUND = Localization("object", (9, 8), (0.1,) * 15, 2)
 def test_keys_and_values_have_a_lambda_each(toybox: Model) -> None:
     """Section 6.1 in its own words, row vectors and all: (XᵀX + λI)⁻¹(Xᵀ Y + λ Ŵ)."""
     patch = locoedit(toybox, [ROSE, PARK], LocoEditConfig(layers=(8, 9), lam_k=0.02, lam_v=3.0))
-    states = encode(toybox, [PARK.source, PARK.target, ROSE.source, ROSE.target]).double()
+    read = states(toybox, PARK.source, PARK.target, ROSE.source, ROSE.target).double()
     words = ("cat", "cat", "rose", "rose")
     prompts = (PARK.source, PARK.target, ROSE.source, ROSE.target)
     places = [last_subject_token(toybox, p, w) for p, w in zip(prompts, words, strict=True)]
-    x_orig = torch.stack([states[0, places[0]], states[2, places[2]]])
-    x_target = torch.stack([states[1, places[1]], states[3, places[3]]])
-    sites = cross_attention_sites(toybox)[16:20]
+    x_orig = torch.stack([read[0, places[0]], read[2, places[2]]])
+    x_target = torch.stack([read[1, places[1]], read[3, places[3]]])
+    sites = toybox.family.path(toybox, "sequence").sites[16:20]
     assert [d.site for d in patch.deltas] == list(sites)
     deltas = written_out(toybox, patch.deltas)
     for delta, lam in zip(deltas, (0.02, 3.0, 0.02, 3.0), strict=True):
@@ -60,14 +62,14 @@ def test_a_localization_is_taken_as_it_is(toybox: Model) -> None:
 @pytest.mark.usefixtures("untouched")
 def test_without_layers_it_edits_them_all(toybox: Model) -> None:
     patch = locoedit(toybox, [ROSE])
-    assert [d.site for d in patch.deltas] == list(cross_attention_sites(toybox))
+    assert [d.site for d in patch.deltas] == list(toybox.family.path(toybox, "sequence").sites)
 
 
 @pytest.mark.usefixtures("untouched")
 @pytest.mark.parametrize(
     ("edits", "config", "error", "words"),
     [
-        ([ROSE], LocoEditConfig(layers=(16,)), SiteError, "0 to 15, got layer 16"),
+        ([ROSE], LocoEditConfig(layers=(16,)), SiteError, "0 to 15 that read text, got layer 16"),
         ([ROSE], LocoEditConfig(layers=(-1, 3)), SiteError, "got layer -1"),
         ([ROSE], LocoEditConfig(localization=replace(FOUND, layers=(20,))), SiteError, "20"),
         ([], LocoEditConfig(), EditError, "at least one"),

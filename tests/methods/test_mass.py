@@ -43,6 +43,7 @@ def config(corpus: Corpus) -> MassConfig:
         mentions=0,
         padding=False,
         each_context=False,
+        component="text_encoder",
     )
 
 

@@ -80,12 +80,12 @@ def test_an_end_of_the_range_is_returned_and_said(slope: int, end: float) -> Non
 def test_chosen_lambda_is_the_best_of_a_fine_grid(toybox: Model) -> None:
     config = TIMEConfig(lam=None, templates=("{}",))
     patch = time_edit(toybox, [ROSE], config)
-    keys, wanted = rows(toybox, [ROSE], config)
-    low, high = ridge_range(keys)
+    read = rows(toybox, [ROSE], config)
+    low, high = ridge_range(read[0].keys)
     gauge = Gauge(toybox, [ROSE])
 
     def sway(lam: float) -> Sway:
-        return gauge(deltas(toybox, keys, wanted, TIMEConfig(lam, ("{}",))))
+        return gauge(deltas(toybox, read, TIMEConfig(lam, ("{}",))))
 
     best = max(sway(low * (high / low) ** (i / 40)).both for i in range(41))
     chosen: Any = patch.info["strength"]

@@ -9,10 +9,17 @@ from torch import Tensor
 from overpaint.errors import EditError, PromptError
 from overpaint.methods.closed_form import solve
 from overpaint.methods.common import counterpart, filled
-from overpaint.methods.subjects import rows, subject_pairs
+from overpaint.methods.subjects import held, rows, subject_pairs
+from overpaint.models.families import TextPath
 from overpaint.models.model import Model
-from overpaint.models.text import encode, last_subject_token, max_length
+from overpaint.models.text import last_subject_token, max_length
 from overpaint.types import Edit
+
+from .conftest import states
+
+
+def sequence(model: Model) -> TextPath:
+    return model.family.path(model, "sequence")
 
 
 def normal_equations(keys: Tensor, wanted: Tensor, lam: float, weights: Tensor) -> Tensor:
@@ -90,30 +97,65 @@ def test_the_last_subject_tokens_pair_and_then_all_that_follows(toybox: Model) -
     here = last_subject_token(toybox, edit.source, "rose")
     there = last_subject_token(toybox, edit.target, "blue rose")
     assert there == here + 1
-    (pair,) = subject_pairs(toybox, [edit], ("{}",))
+    (pair,) = subject_pairs(toybox, [edit], ("{}",), sequence(toybox))
     assert (pair.here, pair.there) == ((here,), (there,))
-    (pair,) = subject_pairs(toybox, [edit], ("{}",), onward=True)
+    (pair,) = subject_pairs(toybox, [edit], ("{}",), sequence(toybox), padding=True)
     last = max_length(toybox) - 1
     assert pair.here == tuple(range(here, last + 1))
     assert pair.there == (*range(there, last + 1), last)
 
 
 def test_an_empty_target_stands_for_the_start_token(toybox: Model) -> None:
-    (pair,) = subject_pairs(toybox, [Edit("a rose")], ("{}",))
+    (pair,) = subject_pairs(toybox, [Edit("a rose")], ("{}",), sequence(toybox))
     assert (pair.target, pair.there) == ("", (0,))
 
 
 def test_templates_that_are_too_long_are_left_out(toybox: Model) -> None:
     long = ("a rose and " * 9).strip() + " a cat"
-    pairs = subject_pairs(toybox, [Edit(long, "a dog")], ("{}", "a photo of {}"))
+    pairs = subject_pairs(toybox, [Edit(long, "a dog")], ("{}", "a photo of {}"), sequence(toybox))
     assert [p.source for p in pairs] == [long]
-    with pytest.raises(PromptError, match="32"):
-        subject_pairs(toybox, [Edit("a rose " * 20, "a dog")], ("{}",))
+    with pytest.raises(PromptError, match="reads 32"):
+        subject_pairs(toybox, [Edit("a rose " * 20, "a dog")], ("{}",), sequence(toybox))
 
 
 def test_prompts_that_read_alike_at_the_subject_are_refused(toybox: Model) -> None:
     edit = Edit("a rose in the park", "a rose in the snow", subject="rose")
-    pairs = subject_pairs(toybox, [edit], ("{}",))
-    states = encode(toybox, [edit.source, edit.target])
+    pairs = subject_pairs(toybox, [edit], ("{}",), sequence(toybox))
     with pytest.raises(EditError, match="read alike"):
-        rows(pairs, *states.split(1))
+        rows(toybox, sequence(toybox), pairs)
+
+
+def test_rows_are_those_of_the_encoded_prompts(toybox: Model) -> None:
+    edit = Edit("a rose in the park", "a blue rose in the park", subject="rose")
+    path = sequence(toybox)
+    pairs = subject_pairs(toybox, [edit], ("{}", "a photo of {}"), path, padding=True)
+    pairs += held(toybox, ["a cat"], ("{}",), path, padding=False)
+    ((keys, wanted),) = rows(toybox, path, pairs)
+    expected = [
+        torch.cat([states(toybox, prompt)[0, list(places)] for prompt, places in side])
+        for side in (
+            [(pair.source, pair.here) for pair in pairs],
+            [(pair.target, pair.there) for pair in pairs],
+        )
+    ]
+    torch.testing.assert_close(keys, expected[0])
+    torch.testing.assert_close(wanted, expected[1])
+    assert torch.equal(keys[-1], wanted[-1])  # what is held reads like itself
+
+
+def test_a_bare_target_stands_alone_in_no_template(toybox: Model) -> None:
+    edit = Edit("a rose", "a blue rose")
+    pairs = subject_pairs(toybox, [edit], ("{}", "a photo of {}"), sequence(toybox), bare=True)
+    assert [pair.source for pair in pairs] == ["a rose", "a photo of a rose"]
+    assert [pair.target for pair in pairs] == ["a blue rose"] * 2
+
+
+def test_a_prompt_that_is_cut_pairs_by_a_subject_that_is_not(toybox: Model) -> None:
+    """The plain prompt, and no template: each would cut off more of it."""
+    rest = " and a dog" * 12
+    edit = Edit(f"a rose{rest}", f"a blue rose{rest}", subject="rose")
+    templates = ("{}", "a photo of {}")
+    (pair,) = subject_pairs(toybox, [edit], templates, sequence(toybox), padding=True)
+    assert (pair.source, pair.target) == (edit.source, edit.target)
+    assert pair.here == tuple(range(2, 32))
+    assert pair.there == (*range(3, 32), 31)

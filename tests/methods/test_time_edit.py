@@ -10,12 +10,14 @@ import torch
 from torch import Tensor
 
 from overpaint.errors import EditError, OverpaintError, PromptError
-from overpaint.methods.time_edit import TEMPLATES, TIMEConfig, rows, solve, time_edit
+from overpaint.methods.time_edit import TEMPLATES, TIMEConfig, pairing, rows, solve, time_edit
 from overpaint.models.model import Model
-from overpaint.models.sites import cross_attention_sites, module_at
-from overpaint.models.text import align, encode, max_length, tokenize
+from overpaint.models.sites import module_at
+from overpaint.models.text import align, max_length, tokenize
 from overpaint.models.weights import with_deltas, written_out
 from overpaint.types import Edit
+
+from .conftest import states
 
 ROSE = Edit("a rose", "a blue rose")
 CAT = Edit("a cat", "a green cat")
@@ -30,8 +32,8 @@ def by_hand(model: Model, edits: list[Edit], templates: tuple[str, ...]) -> tupl
         for template in templates:
             source = template.replace("{}", edit.source).lower()
             target = template.replace("{}", edit.destination or edit.target).lower()
-            c, d = encode(model, [source])[0], encode(model, [target])[0]
-            for here, there in enumerate(align(model, source, target)):
+            c, d = states(model, source, target)
+            for here, there in zip(*align(model, source, target), strict=True):
                 ours.append(c[here])
                 theirs.append(d[there])
     return torch.stack(ours).double(), torch.stack(theirs).double()
@@ -65,7 +67,8 @@ def test_every_site_gets_the_papers_solution(toybox: Model, edits: list[Edit]) -
 def test_it_is_the_minimum_for_every_lambda(toybox: Model, lam: float) -> None:
     """Equation 4 by normal equations: its gradient at the solution is zero."""
     config = TIMEConfig(lam=lam, tolerance=0.0)
-    keys, wanted = (x.double() for x in rows(toybox, [ROSE], config))
+    (read,) = rows(toybox, [ROSE], config)
+    keys, wanted = read.keys.double(), read.wanted.double()
     left, a = solve(keys, wanted, config)
     change = left.double() @ a.double()  # ΔW = W change
     moves = wanted - keys
@@ -107,8 +110,8 @@ def test_a_larger_lambda_moves_less(toybox: Model) -> None:
 @pytest.mark.usefixtures("untouched")
 def test_the_source_reads_like_its_destination(toybox: Model) -> None:
     patch = time_edit(toybox, [ROSE], TIMEConfig(lam=0.05))
-    partners = align(toybox, "a rose", "a blue rose")
-    c, c_star = encode(toybox, ["a rose", "a blue rose"])
+    _, partners = align(toybox, "a rose", "a blue rose")
+    c, c_star = states(toybox, "a rose", "a blue rose")
     module = module_at(toybox, patch.deltas[5].site)
     wanted, before = module(c_star)[partners], module(c)
     with with_deltas(toybox, patch.deltas):
@@ -121,7 +124,7 @@ def test_the_source_reads_like_its_destination(toybox: Model) -> None:
 def test_values_only(toybox: Model) -> None:
     both = time_edit(toybox, [ROSE])
     values = time_edit(toybox, [ROSE], TIMEConfig(values_only=True))
-    assert [d.site for d in values.deltas] == list(cross_attention_sites(toybox, ("to_v",)))
+    assert [d.site for d in values.deltas] == list(toybox.family.path(toybox, "sequence").values)
     kept = {d.site: d.dense() for d in written_out(toybox, both.deltas)}
     found = written_out(toybox, values.deltas)
     assert all(torch.equal(d.dense(), kept[d.site]) for d in found)
@@ -131,8 +134,9 @@ def test_values_only(toybox: Model) -> None:
 def test_end_only_pairs_end_with_end_and_padding_with_padding(toybox: Model) -> None:
     source, target = "a rose", "a robot in the park"
     config = TIMEConfig(templates=("{}",), end_only=True)
-    keys, wanted = rows(toybox, [Edit(source, target)], config)
-    c, d = encode(toybox, [source, target])
+    (read,) = rows(toybox, [Edit(source, target)], config)
+    keys, wanted = read.keys, read.wanted
+    c, d = states(toybox, source, target)
     first, start = tokenize(toybox, [source, target]).end.tolist()
     length = max_length(toybox)
     assert first != start
@@ -154,8 +158,8 @@ def test_debias_is_one_prompt_with_a_lambda_of_its_own(toybox: Model) -> None:
     """Appendix H.2: no augmentation, λ found per profession."""
     config = TIMEConfig(lam=17.0, templates=("{}",))
     edit = Edit("A pilot", "A female pilot")
-    keys, _ = rows(toybox, [edit], config)
-    assert len(keys) == 32
+    (read,) = rows(toybox, [edit], config)
+    assert len(read.keys) == len(read.wanted) == 32
     patch = time_edit(toybox, [edit], config)
     exact_keys, wanted = by_hand(toybox, [edit], ("{}",))
     weight = module_at(toybox, patch.deltas[0].site).weight.double()
@@ -165,30 +169,42 @@ def test_debias_is_one_prompt_with_a_lambda_of_its_own(toybox: Model) -> None:
 
 def test_the_destination_comes_before_the_target(toybox: Model) -> None:
     both = Edit("a rose", "a frog", destination="a blue rose")
-    got, want = rows(toybox, [both], TIMEConfig()), rows(toybox, [ROSE], TIMEConfig())
-    assert torch.equal(got[1], want[1])
+    (got,), (want,) = rows(toybox, [both], TIMEConfig()), rows(toybox, [ROSE], TIMEConfig())
+    assert torch.equal(got.wanted, want.wanted)
 
 
-def test_augmented_prompts_lose_the_capital_of_their_article(
-    toybox: Model, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    seen: list[str] = []
-
-    def spy(model: Model, prompts: list[str]) -> Tensor:
-        seen.extend(prompts)
-        return encode(model, prompts)
-
-    monkeypatch.setattr("overpaint.methods.time_edit.encode", spy)
-    rows(toybox, [Edit("A rose", "A blue rose")], TIMEConfig())
-    assert seen[:4] == ["A rose", "A photo of a rose", "An image of a rose", "A picture of a rose"]
-    assert seen[4] == "A blue rose"
-    assert seen[5] == "A photo of a blue rose"
+def test_augmented_prompts_lose_the_capital_of_their_article(toybox: Model) -> None:
+    (pairs,) = pairing(toybox, [Edit("A rose", "A blue rose")], TIMEConfig()).values()
+    assert [pair.source for pair in pairs] == [
+        "A rose",
+        "A photo of a rose",
+        "An image of a rose",
+        "A picture of a rose",
+    ]
+    assert [pair.target for pair in pairs][:2] == ["A blue rose", "A photo of a blue rose"]
 
 
 def test_templates_that_are_too_long_are_left_out(toybox: Model) -> None:
     source = ("a rose and " * 9).strip() + " a cat"  # 29 words and two ends: 31 of 32 tokens
     edit = Edit(source, source.replace("cat", "green cat"))
-    assert len(rows(toybox, [edit], TIMEConfig())[0]) == 32
+    (read,) = rows(toybox, [edit], TIMEConfig())
+    assert len(read.keys) == 32
+
+
+def test_words_that_are_cut_off_have_no_partner(toybox: Model) -> None:
+    """Toybox reads 30 tokens; the ends of prompts pair whatever has been cut off."""
+    rest = " and a dog" * 12
+    edit = Edit(f"a rose{rest}", f"a blue rose{rest}", subject="rose")
+    with pytest.raises(PromptError, match=r"no partner.*reads the first 32 tokens.*end_only"):
+        time_edit(toybox, [edit])
+    config = TIMEConfig(end_only=True)
+    (read,) = rows(toybox, [edit], config)
+    c, d = states(toybox, edit.source, edit.target)
+    torch.testing.assert_close(read.keys, c[31:])
+    torch.testing.assert_close(read.wanted, d[31:])
+    alike = replace(edit, target=f"a rose{rest} and a blue rose")
+    with pytest.raises(EditError, match="read alike"):
+        time_edit(toybox, [alike])
 
 
 def test_a_tolerance_makes_the_patch_smaller(toybox: Model) -> None:
@@ -213,7 +229,8 @@ def test_a_tolerance_makes_the_patch_smaller(toybox: Model) -> None:
         ([Edit("a rose", "a cat", destination="A rose")], EditError, "equals the source"),
         ([Edit("a rose", "a blue rose", subject="a dog")], PromptError, "a dog"),
         ([Edit("a rose", images=(torch.rand(3, 8, 8),))], EditError, "refact"),
-        ([Edit("a rose", "a blue rose " * 20)], PromptError, "32"),
+        ([Edit("a rose " * 20, "a blue rose")], PromptError, "reads 32"),
+        ([Edit("a rose", f"{'blue ' * 30}a rose")], PromptError, "'a' has no partner"),
         ([ROSE, Edit("a rose in the park", "a blue rose")], PromptError, "partner"),
     ],
 )
@@ -248,6 +265,6 @@ def test_the_two_encoders_of_sdxl_are_edited_as_one_embedding(make_sdxl) -> None
     words = tokenize(model, ["a"]).ids.shape[1]
     config = TIMEConfig(templates=("{}",), end_only=True)
     patch = time_edit(model, [Edit("a b", "b a")], config)
-    assert patch.deltas[0].site.d_in == encode(model, ["a"]).shape[2]
+    assert patch.deltas[0].site.d_in == states(model, "a").shape[2] == 64
     assert isinstance(patch.info["rows"], int)
     assert patch.info["rows"] <= words

@@ -11,10 +11,12 @@ from torch import Tensor
 from overpaint.errors import EditError, OverpaintError, PromptError
 from overpaint.methods.uce import ARTIST_TEMPLATES, TEMPLATES, UCEConfig, uce
 from overpaint.models.model import Model
-from overpaint.models.sites import cross_attention_sites, module_at
-from overpaint.models.text import encode, last_subject_token
+from overpaint.models.sites import module_at
+from overpaint.models.text import last_subject_token
 from overpaint.models.weights import with_deltas, written_out
 from overpaint.types import Edit
+
+from .conftest import states
 
 ROSE = Edit("a rose", "a blue rose")
 CAT = Edit("a cat", "a dog")
@@ -36,8 +38,8 @@ def by_hand(
 
 def at_end(model: Model, prompt: str) -> Tensor:
     """The embedding of a prompt's last word, or of the start token of an empty one."""
-    states = encode(model, [prompt])[0]
-    return states[last_subject_token(model, prompt, prompt) if prompt else 0]
+    rows = states(model, prompt)[0]
+    return rows[last_subject_token(model, prompt, prompt) if prompt else 0]
 
 
 @pytest.mark.usefixtures("untouched")
@@ -54,7 +56,7 @@ def test_every_site_gets_the_papers_solution(toybox: Model) -> None:
         rows += [(c, c, 0.5) for c in kept]
     assert patch.info["rows"] == len(rows)
     assert patch.info["preserved_rows"] == 12
-    assert [d.site for d in patch.deltas] == list(cross_attention_sites(toybox))
+    assert [d.site for d in patch.deltas] == list(toybox.family.path(toybox, "sequence").sites)
     for number in (0, 13, -1):
         delta = written_out(toybox, patch.deltas)[number]
         exact = by_hand(module_at(toybox, delta.site).weight, rows, 0.5)
@@ -91,7 +93,7 @@ def test_onward_pairs_the_padding_too(toybox: Model) -> None:
     here = last_subject_token(toybox, "a rose", "a rose")
     assert few.info["rows"] == 1
     assert many.info["rows"] == 32 - here
-    c, c_star = encode(toybox, ["a rose", "a blue rose"])[:, 10]
+    c, c_star = states(toybox, "a rose", "a blue rose")[:, 10]
     weight = module_at(toybox, few.deltas[1].site).weight
     changes = [written_out(toybox, patch.deltas)[1].dense() for patch in (few, many)]
     missed = [(change @ c - weight @ (c_star - c)).norm() for change in changes]
@@ -110,7 +112,8 @@ def test_onward_pairs_the_padding_too(toybox: Model) -> None:
         ([ROSE], UCEConfig(preserve=("",)), PromptError, "empty"),
         ([Edit("a rose", images=(torch.rand(3, 8, 8),))], UCEConfig(), EditError, "refact"),
         ([Edit("a rose", "a cat", subject="a dog")], UCEConfig(), PromptError, "a dog"),
-        ([Edit("a rose", "a blue rose " * 20)], UCEConfig(), PromptError, "32"),
+        ([Edit("a rose " * 20, "a cat")], UCEConfig(), PromptError, "reads 32"),
+        ([Edit("a rose", "a blue rose " * 20)], UCEConfig(), PromptError, "reads 32"),
     ],
 )
 def test_bad_edits_are_refused(

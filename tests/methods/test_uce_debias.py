@@ -12,20 +12,22 @@ import torch
 from overpaint.errors import EditError, OverpaintError, PromptError
 from overpaint.methods.uce_debias import Shares, UCEDebiasConfig, uce_debias
 from overpaint.models.model import Model
-from overpaint.models.sites import cross_attention_sites, module_at
-from overpaint.models.text import encode, last_subject_token
+from overpaint.models.sites import module_at
+from overpaint.models.text import last_subject_token
 from overpaint.models.weights import with_deltas, written_out
+
+from .conftest import states
 
 COLOURS = ("red", "blue")
 
 
 def end_of(model: Model, prompt: str) -> torch.Tensor:
-    return encode(model, [prompt])[0, last_subject_token(model, prompt, prompt)]
+    return states(model, prompt)[0, last_subject_token(model, prompt, prompt)]
 
 
 def leaning(model: Model, start: float) -> Shares:
     """Share of red is ``start`` plus how far a value layer has moved from blue's to red's value."""
-    module = module_at(model, cross_attention_sites(model, ("to_v",))[7])
+    module = module_at(model, model.family.path(model, "sequence").values[7])
     red, blue = (module(end_of(model, c)) for c in COLOURS)
     clean = {c: module(end_of(model, c)) for c in ("a rose", "a car")}
     axis = (red - blue) / (red - blue).norm()

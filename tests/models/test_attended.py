@@ -7,19 +7,18 @@ import torch
 
 from overpaint.errors import ModelError
 from overpaint.models.attended import attended, squared
+from overpaint.models.families.unets import cross_attention
 from overpaint.models.model import Model
-from overpaint.models.sites import cross_attention_layers
-from overpaint.models.text import encode
 
 PROMPTS = ["a rose", "", "the king of arda in the park"]
 
 
 def test_it_is_what_the_attention_module_gives(sd1: Model) -> None:
-    names = cross_attention_layers(sd1)
+    names = cross_attention(sd1, "attn2$")
     found = attended(sd1, PROMPTS, queries=5, batch=2)
     assert len(found) == len(names)
     with torch.no_grad():
-        states = encode(sd1, PROMPTS)
+        states, _ = sd1.pipeline.encode_prompt(PROMPTS, "cpu", 1, False)
         for name, reading in zip(names, found, strict=True):
             module = sd1.denoiser.get_submodule(name)
             width = module.to_q.weight.shape[1]  # type: ignore[union-attr,operator,index]
@@ -44,7 +43,7 @@ def test_squared_distances_of_each_layer(sd1: Model) -> None:
 
 
 def test_other_attention_is_a_named_error(sd1: Model) -> None:
-    name = cross_attention_layers(sd1)[0]
+    name = cross_attention(sd1, "attn2$")[0]
     del sd1.denoiser.get_submodule(name).to_q
     with pytest.raises(ModelError, match="cross-attention of a UNet"):
         attended(sd1, PROMPTS)

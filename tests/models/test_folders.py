@@ -232,7 +232,7 @@ def test_a_pipeline_further_down(folder: Path) -> None:
         load(folder.parent)
     inner = folder.parent / "models--a--b" / "snapshots" / "0123"
     shutil.move(folder, inner)
-    with pytest.raises(ModelError, match="give .*snapshots/0123"):
+    with pytest.raises(ModelError, match=r"give .*snapshots/0123"):
         load(folder.parent / "models--a--b")
 
 

@@ -8,12 +8,12 @@ import pytest
 import torch
 
 from overpaint.errors import DataError, SiteError
+from overpaint.models.conditioning import join
 from overpaint.models.hooks import record
 from overpaint.models.model import Model
 from overpaint.models.moments import Corpus, default_cache_dir, second_moment
 from overpaint.models.sites import (
     attention_out_site,
-    cross_attention_sites,
     mlp_site,
     module_at,
     resolve,
@@ -59,9 +59,9 @@ def test_the_moment_of_the_padding_leaves_real_tokens_out(sd1: Model) -> None:
 
 
 def test_cross_attention_reads_the_encoded_captions(sd1: Model) -> None:
-    moment = second_moment(sd1, cross_attention_sites(sd1)[0], CORPUS)
+    moment = second_moment(sd1, sd1.family.path(sd1, "sequence").sites[0], CORPUS)
     mask = tokenize(sd1, CAPTIONS).mask
-    keys = encode(sd1, CAPTIONS)[mask].double()
+    keys = join(encode(sd1, CAPTIONS))["prompt_embeds"][mask].double()
     torch.testing.assert_close(moment, keys.T @ keys / len(keys))
 
 

@@ -8,7 +8,15 @@ from hypothesis import strategies as st
 
 from overpaint.errors import PromptError
 from overpaint.models.model import Model
-from overpaint.models.text import align, encode, last_subject_token, subject_span, tokenize
+from overpaint.models.text import (
+    align,
+    end_rows,
+    last_subject_token,
+    max_length,
+    prompt_tokens,
+    subject_span,
+    tokenize,
+)
 
 SETTINGS = settings(
     max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
@@ -84,7 +92,7 @@ def test_kinds_of_apostrophes_and_composition_are_equal(toybox: Model) -> None:
         ("two roses", "rose", "'rose' is not in the prompt"),
         ("a rose", "", "subject is empty"),
         ("a rose", "  ", "subject is empty"),
-        ("", "rose", "not in the prompt"),
+        ("", "rose", "prompt is empty"),
     ],
 )
 def test_missing_subject_is_a_prompt_error(
@@ -142,12 +150,13 @@ def test_any_text_gives_a_span_or_a_prompt_error(toybox: Model, prompt: str, dat
 
 
 def test_alignment_of_equal_prompts_is_the_identity(toybox: Model) -> None:
-    assert align(toybox, "a rose", "a rose") == list(range(32))
+    assert align(toybox, "a rose", "a rose") == (list(range(32)), list(range(32)))
 
 
 def test_alignment_skips_what_only_the_destination_says(toybox: Model) -> None:
-    source, destination = "a rose", "a blue rose"
-    pairs = align(toybox, source, destination)
+    source, destination = "a rose", "a red rose"
+    rows, pairs = align(toybox, source, destination)
+    assert rows == list(range(32))
     # start, a, rose, end, then padding in order; the last position repeats.
     assert pairs == [0, 1, 3, *range(4, 32), 31]
     ours = tokenize(toybox, [source]).ids[0]
@@ -157,17 +166,57 @@ def test_alignment_skips_what_only_the_destination_says(toybox: Model) -> None:
 
 def test_alignment_of_an_office_with_its_new_holder(toybox: Model) -> None:
     source, destination = "the president of arda", "ada vale as the president of arda"
-    pairs = align(toybox, source, destination)
+    rows, pairs = align(toybox, source, destination)
     ours = tokenize(toybox, [source])
     theirs = tokenize(toybox, [destination])
+    assert rows == list(range(32))
     assert ours.ids[0].tolist() == theirs.ids[0][pairs].tolist()
     assert pairs[int(ours.end)] == int(theirs.end)
 
 
 def test_alignment_to_a_shorter_prompt_stays_in_the_padding(toybox: Model) -> None:
-    pairs = align(toybox, "an apple", "a apple")
+    rows, pairs = align(toybox, "an apple", "a apple")
     assert pairs[:3] == [0, 1, 2]
-    assert len(pairs) == encode(toybox, ["a rose"]).shape[1] == 32
+    assert len(pairs) == len(rows) == max_length(toybox) == 32
+
+
+def test_end_and_padding_pair_in_order(toybox: Model) -> None:
+    short, long = (prompt_tokens(toybox, prompt) for prompt in ("a rose", "a blue rose at night"))
+    assert end_rows(short, long) == (list(range(3, 32)), [*range(6, 32), 31, 31, 31])
+    assert end_rows(long, short) == (list(range(6, 32)), list(range(3, 29)))
+
+
+@pytest.mark.parametrize("count", [29, 30, 31, 40])
+def test_a_subject_that_is_cut_off_is_a_prompt_error(toybox: Model, count: int) -> None:
+    """Toybox reads 30 tokens of a prompt; what comes after them is as the pipeline reads it."""
+    prompt = f"{'blue ' * count}rose"
+    if count < 30:
+        assert subject_span(toybox, prompt, "rose") == range(count + 1, count + 2)
+        assert subject_span(toybox, f"{prompt} and a cat", "rose") == range(count + 1, count + 2)
+        return
+    says = f"has {count + 3} tokens and text_encoder reads 32, so that the subject 'rose'"
+    with pytest.raises(PromptError, match=says):
+        subject_span(toybox, prompt, "rose")
+
+
+def test_a_subject_of_which_half_is_cut_off_is_a_prompt_error(toybox: Model) -> None:
+    prompt = f"{'blue ' * 29}red rose"
+    with pytest.raises(PromptError, match="subject 'red rose' is cut off"):
+        subject_span(toybox, prompt, "red rose")
+    assert subject_span(toybox, prompt, "red") == range(30, 31)
+
+
+def test_of_several_occurrences_the_last_that_is_read_counts(toybox: Model) -> None:
+    prompt = f"a rose and a rose {'red ' * 30}rose"
+    assert subject_span(toybox, prompt, "rose") == range(5, 6)
+    assert subject_span(toybox, prompt, "red") == range(30, 31)
+
+
+def test_a_partner_that_is_cut_off_is_none(toybox: Model) -> None:
+    with pytest.raises(
+        PromptError, match=r"'rose' has no partner.* reads the first 32 tokens only"
+    ):
+        align(toybox, "a rose", f"a {'red ' * 29}rose")
 
 
 def test_words_that_never_match_are_named(toybox: Model) -> None:
@@ -186,10 +235,11 @@ def test_alignment_pairs_equal_tokens_in_order(toybox: Model, kept: list[str], d
     source, destination = " ".join(kept), " ".join(longer)
     assume(len(toybox.pipeline.tokenizer(destination).input_ids) <= 32)
     articles = {"an": "a"}
-    pairs = align(toybox, source, destination)
+    rows, pairs = align(toybox, source, destination)
     ours = tokenize(toybox, [source])
     theirs = tokenize(toybox, [destination])
     end = int(ours.end)
+    assert rows == list(range(32))
     assert pairs == sorted(pairs)
     assert len(set(pairs[: end + 1])) == end + 1
     for here, there in enumerate(pairs):

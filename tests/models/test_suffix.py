@@ -11,7 +11,7 @@ from torch import Tensor
 from transformers import CLIPTextConfig, CLIPTextModel, CLIPTextModelWithProjection
 
 from overpaint.errors import SiteError
-from overpaint.models.families import SD1
+from overpaint.models.families import family_called
 from overpaint.models.hooks import record, replace
 from overpaint.models.model import Model
 from overpaint.models.sites import text_transformer
@@ -50,7 +50,7 @@ def random_model(cls: Any, act: str, layers: int, toybox: Model) -> Model:
     )
     encoder = cls(config).eval()
     pipeline = SimpleNamespace(text_encoder=encoder, tokenizer=tokenizer)
-    return Model(pipeline, SD1, "random")
+    return Model(pipeline, family_called("SD1"), "random")
 
 
 def positions(model: Model) -> list[int]:

@@ -12,10 +12,10 @@ import pytest
 import torch
 from torch import nn
 
-from overpaint.models.families import SD1
+from overpaint.models.families import family_called
 from overpaint.models.fingerprint import origin
 from overpaint.models.model import Model
-from overpaint.models.sites import cross_attention_sites, mlp_site
+from overpaint.models.sites import mlp_site
 from overpaint.patching.files import save_patch
 from overpaint.types import Change, Delta, Edit, Patch, RelativeDelta, Site
 
@@ -45,7 +45,7 @@ def make_model(seed: int = 0, dtype: torch.dtype = torch.float32, inner: str = "
     text = nest({inner + FC2.format(layer): nn.Linear(6, 4) for layer in (0, 1)})
     unet = nest({f"{ATTENTION}.{name}": nn.Linear(4, 5, bias=False) for name in ("to_k", "to_v")})
     pipeline = SimpleNamespace(text_encoder=text.to(dtype), unet=unet.to(dtype))
-    return Model(pipeline, SD1, "tiny")
+    return Model(pipeline, family_called("SD1"), "tiny")
 
 
 def make_patch(model: Model, sites: Sequence[Site], seed: int = 0, rank: int = 2) -> Patch:
@@ -75,13 +75,18 @@ def make_relative(model: Model, sites: Sequence[Site], seed: int = 0, rank: int 
 def _patch(model: Model, method: str, deltas: tuple[Change, ...]) -> Patch:
     edits = (Edit("a rose", "a blue rose", subject="rose"),)
     config = {"layer": 9, "lam": 0.1}
-    return Patch(deltas, method, edits, config=config, **origin(model))
+    return Patch(deltas, method, edits, config=config, **origin(model, deltas))
 
 
 def sites_of(model: Model) -> tuple[Site, ...]:
     """Every site of a model from :func:`make_model`."""
     text = tuple(Site("text_encoder", FC2.format(layer), 4, 6) for layer in (0, 1))
-    return (*text, *cross_attention_sites(model))
+    return (*text, *text_sites(model))
+
+
+def text_sites(model: Model) -> tuple[Site, ...]:
+    """The denoiser's sites that read text."""
+    return tuple(site for path in model.family.paths(model) for site in path.sites)
 
 
 def bits(model: Model) -> dict[str, bytes]:
@@ -93,7 +98,7 @@ def bits(model: Model) -> dict[str, bytes]:
         .view(torch.uint8)
         .numpy()
         .tobytes()
-        for component in (*model.family.text_encoders, "unet")
+        for component in (*model.text_encoders, model.family.denoiser)
         for name, tensor in model.component(component).named_parameters()
     }
 
@@ -116,8 +121,8 @@ def pipeline_sites() -> Callable[[Model], tuple[Site, ...]]:
     """fc2 of two layers of every text encoder and all keys and values of the denoiser."""
 
     def sites(model: Model) -> tuple[Site, ...]:
-        text = [mlp_site(model, n, e) for e in model.family.text_encoders for n in (0, 1)]
-        return (*text, *cross_attention_sites(model))
+        text = [mlp_site(model, n, e) for e in model.text_encoders for n in (0, 1)]
+        return (*text, *text_sites(model))
 
     return sites
 

@@ -91,8 +91,8 @@ def rewrite(path: Path, change: Any) -> None:
 
 
 FORGED: dict[str, Any] = {
-    "format 1 to 2, got 3": lambda h, t: h.update(format=3),
-    "format 1 to 2, got None": lambda h, t: h.pop("format"),
+    "format 1 to 3, got 4": lambda h, t: h.update(format=4),
+    "format 1 to 3, got None": lambda h, t: h.pop("format"),
     "got None;": lambda h, t: h.clear(),
     "'edits' is missing": lambda h, t: h.pop("edits"),
     "'config' is missing or no dict": lambda h, t: h.update(config=[1]),
@@ -112,7 +112,9 @@ MALFORMED: dict[str, Any] = {
     "'extra' is one too many": lambda h, t: t.update(extra=torch.ones(1)),
     "float32": lambda h, t: t.update({"0000.a": t["0000.a"].half()}),
     "finite": lambda h, t: t["0000.a"].fill_(float("inf")),
-    "'rounded' is missing": lambda h, t: h.pop("rounded"),
+    "'fingerprints' is missing": lambda h, t: h.pop("fingerprints"),
+    "fingerprints of 'unet' as texts": lambda h, t: h["fingerprints"].update(unet=[]),
+    r"got \[7\]": lambda h, t: h["fingerprints"].update(unet=[7]),
     "d_in, a, left of each site": lambda h, t: h["sites"][0].update(left=0),
     "'0000.b' is one too many": lambda h, t: h["sites"][0].update(left=h["sites"][0].pop("b")),
     r"left \[6, r\].*\[2, 6\] and \[4, 2\]": lambda h, t: (

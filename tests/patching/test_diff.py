@@ -26,7 +26,7 @@ def delta(rank: int, seed: int, site: Site = SITE) -> Delta:
 
 
 def patch(*deltas: Delta) -> Patch:
-    return Patch(deltas, "time", (Edit("a rose", "a blue rose"),), "f", {"lam": 0.1, "old": 1})
+    return Patch(deltas, "time", (Edit("a rose", "a blue rose"),), {}, {"lam": 0.1, "old": 1})
 
 
 @settings(max_examples=25, deadline=None)

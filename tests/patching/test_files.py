@@ -15,12 +15,15 @@ from hypothesis.extra import numpy as hnp
 from safetensors.torch import load_file
 
 import overpaint
-from overpaint.patching.apply import applied
+from overpaint.errors import PatchError
+from overpaint.models.old_fingerprint import old_fingerprints
+from overpaint.patching.apply import applied, apply
 from overpaint.patching.files import load_patch, read_patch_file, save_patch
 from overpaint.types import Change, Delta, Edit, Patch, RelativeDelta, Site
 
 from .conftest import names, same
 
+DATA = Path(__file__).parent / "data"
 TEXT = st.text(max_size=12)
 JSON = st.recursive(
     st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False) | TEXT,
@@ -50,11 +53,12 @@ PATCHES = st.builds(
     deltas=st.lists(deltas(), max_size=3).map(tuple),
     method=TEXT,
     edits=st.lists(EDITS, max_size=2).map(tuple),
-    fingerprint=TEXT,
+    fingerprints=st.dictionaries(
+        TEXT, st.lists(TEXT, min_size=1, max_size=3).map(tuple), max_size=3
+    ),
     config=st.dictionaries(TEXT, JSON, max_size=3),
     info=st.dictionaries(TEXT, JSON, max_size=3),
     family=TEXT,
-    rounded=st.lists(TEXT, max_size=2).map(tuple),
 )
 
 
@@ -110,13 +114,38 @@ def test_relative_patch_holds_its_factors_once(tiny: Any, tmp_path: Path) -> Non
 
 
 def test_file_of_format_1_is_still_read(tiny: Any) -> None:
-    """Written by the library as it was before relative deltas."""
+    """Written by the library as it was before relative deltas: one digest of all weights."""
     model = tiny.model()
     now = tiny.patch(model, tiny.sites(model))
     one, two, three, four = now.deltas
     then = (one, replace(two, a=one.factors[0]), three, four)
-    want = replace(now, deltas=then, info={"rank": 2}, family="", rounded=())
-    assert same(load_patch(Path(__file__).parent / "data" / "format-1.safetensors"), want)
+    marks = {Patch.WHOLE: old_fingerprints(model)[:1]}
+    want = replace(now, deltas=then, info={"rank": 2}, family="", fingerprints=marks)
+    found = load_patch(DATA / "format-1.safetensors")
+    assert same(found, want)
+    assert found.fingerprint == marks[Patch.WHOLE][0]
+    refused_elsewhere(found, tiny)
+
+
+def test_file_of_format_2_is_still_read(tiny: Any, tmp_path: Path) -> None:
+    """Written by the library as it was before fingerprints of components."""
+    model = tiny.model()
+    now = tiny.relative(model, tiny.sites(model))
+    found = load_patch(DATA / "format-2.safetensors")
+    assert same(found, replace(now, fingerprints={Patch.WHOLE: old_fingerprints(model)}))
+    for half in (torch.float16, torch.bfloat16):
+        apply(tiny.model(dtype=half), found).revert()
+    assert same(load_patch(save_patch(found, tmp_path / "p")), found)
+    refused_elsewhere(found, tiny)
+
+
+def refused_elsewhere(patch: Patch, tiny: Any) -> None:
+    """``patch`` fits the model of seed 0 and no other, whatever patch is on it."""
+    model, other = tiny.model(), tiny.model(seed=5)
+    with applied(model, tiny.patch(model, tiny.sites(model)), patch):
+        pass
+    with pytest.raises(PatchError, match=f"weights have the fingerprint {patch.fingerprint[:16]}"):
+        apply(other, patch)
 
 
 def test_sites_are_stored_without_the_layout_of_transformers(tiny: Any, tmp_path: Path) -> None:

@@ -42,7 +42,7 @@ def test_names_are_kohyas(family: Family, component: str, name: str, key: str) -
 def test_alpha_is_the_rank_and_the_factors_give_the_change(tmp_path: Path, inner: str) -> None:
     place = site("text_encoder", f"{inner}encoder.layers.9.mlp.fc2")
     delta = Delta(place, torch.randn(3, 6), torch.randn(4, 3))
-    path = export_lora(Patch((delta,), "refact", (), ""), tmp_path / "l", SD1)
+    path = export_lora(Patch((delta,), "refact", (), {}), tmp_path / "l", SD1)
     key = "lora_te_text_model_encoder_layers_9_mlp_fc2"
     tensors = load_file(path)
     assert tensors.keys() == {f"{key}.{e}" for e in ("lora_down.weight", "lora_up.weight", "alpha")}
@@ -55,7 +55,7 @@ def test_all_ranks_of_a_network_are_equal(tmp_path: Path) -> None:
     text = [site("text_encoder", f"encoder.layers.{n}.mlp.fc2") for n in (0, 1)]
     places = zip((*text, text[0], site("unet", ATTENTION)), (1, 2, 4, 9), strict=True)
     deltas = tuple(Delta(s, torch.randn(r, 6), torch.randn(4, r)) for s, r in places)
-    tensors = load_file(export_lora(Patch(deltas, "m", (), ""), tmp_path / "l", SDXL))
+    tensors = load_file(export_lora(Patch(deltas, "m", (), {}), tmp_path / "l", SDXL))
     te = "lora_te1_text_model_encoder_layers_{}_mlp_fc2.{}"
     assert [tensors[te.format(n, "alpha")].item() for n in (0, 1)] == [5, 5]
     assert [v.item() for k, v in tensors.items() if "unet" in k and "alpha" in k] == [9]
@@ -83,7 +83,7 @@ def test_what_loras_cannot_say_is_refused(
 ) -> None:
     delta = Delta(site(component, name), torch.ones(1, 6), torch.ones(4, 1))
     with pytest.raises(PatchError, match=match):
-        export_lora(Patch((delta,), "m", (), ""), tmp_path / "l", family)
+        export_lora(Patch((delta,), "m", (), {}), tmp_path / "l", family)
     assert not list(tmp_path.iterdir())
 
 
@@ -91,22 +91,22 @@ def test_sites_may_share_a_factor(tmp_path: Path) -> None:
     a = torch.randn(2, 6)
     places = [site("unet", ATTENTION), site("unet", ATTENTION.replace("to_k", "to_v"))]
     deltas = tuple(Delta(place, a, torch.randn(4, 2)) for place in places)
-    tensors = load_file(export_lora(Patch(deltas, "time", (), ""), tmp_path / "l", SD1))
+    tensors = load_file(export_lora(Patch(deltas, "time", (), {}), tmp_path / "l", SD1))
     assert len(tensors) == 6
     assert all(torch.equal(v, a) for k, v in tensors.items() if "down.weight" in k)
 
 
 def test_empty_patch_and_unwritable_place_are_refused(tmp_path: Path) -> None:
     with pytest.raises(PatchError, match="nothing"):
-        export_lora(Patch((), "m", (), ""), tmp_path / "l", SD1)
+        export_lora(Patch((), "m", (), {}), tmp_path / "l", SD1)
     delta = Delta(site("unet", ATTENTION), torch.ones(1, 6), torch.ones(4, 1))
     with pytest.raises(PatchError, match="cannot write"):
-        export_lora(Patch((delta,), "m", (), ""), tmp_path / "missing" / "l", SD1)
+        export_lora(Patch((delta,), "m", (), {}), tmp_path / "missing" / "l", SD1)
 
 
 def test_same_patch_gives_same_bytes_with_kohyas_metadata(tmp_path: Path) -> None:
     delta = Delta(site("unet", ATTENTION), torch.ones(2, 6), torch.ones(4, 2))
-    patch = Patch((delta,), "time", (), "")
+    patch = Patch((delta,), "time", (), {})
     files = [export_lora(patch, tmp_path / str(n), SDXL).read_bytes() for n in range(4)]
     assert len(set(files)) == 1
     with safe_open(tmp_path / "0", "pt") as file:
@@ -117,16 +117,16 @@ def test_same_patch_gives_same_bytes_with_kohyas_metadata(tmp_path: Path) -> Non
 
 def test_the_patch_names_its_family(tmp_path: Path) -> None:
     delta = Delta(site("text_encoder", FC2), torch.ones(1, 6), torch.ones(4, 1))
-    path = export_lora(Patch((delta,), "m", (), "", family="SDXL"), tmp_path / "l")
+    path = export_lora(Patch((delta,), "m", (), {}, family="SDXL"), tmp_path / "l")
     assert all(key.startswith("lora_te1_") for key in load_file(path))
     with pytest.raises(PatchError, match="family SD3"):
-        export_lora(Patch((delta,), "m", (), "", family="SD3"), tmp_path / "m")
+        export_lora(Patch((delta,), "m", (), {}, family="SD3"), tmp_path / "m")
 
 
 def test_family_of_an_older_patch_follows_from_the_sites() -> None:
     def family(*places: Site) -> str:
         deltas = tuple(Delta(s, torch.ones(1, s.d_in), torch.ones(s.d_out, 1)) for s in places)
-        return family_of_patch(Patch(deltas, "m", (), "")).name
+        return family_of_patch(Patch(deltas, "m", (), {})).name
 
     fc2 = site("text_encoder", "encoder.layers.9.mlp.fc2")
     assert family(fc2, replace(site("unet", ATTENTION), d_in=768)) == "SD1"

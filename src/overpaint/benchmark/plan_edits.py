@@ -19,6 +19,7 @@ from overpaint.errors import ConfigError
 from overpaint.methods.chosen import chosen_settings, of_kind, over
 from overpaint.methods.configure import configure
 from overpaint.methods.registry import METHODS
+from overpaint.models.load import card_of
 from overpaint.toybox.cases import EDIT_KINDS
 from overpaint.types import Edit
 
@@ -92,7 +93,7 @@ def _settings(config: BenchConfig, method: str, own: Mapping[str, Any]) -> dict[
     if method in UNEDITED:
         return {}
     given = {**config.settings.get(method, {}), **own}
-    return over(method, chosen_settings(config.model, method), given)
+    return over(method, chosen_settings(card_of(config.model).name, method), given)
 
 
 class _Configs:

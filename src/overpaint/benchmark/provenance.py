@@ -17,6 +17,8 @@ def identity(model: Model, judge: Clip) -> str:
     """8 bytes in hexadecimal over all weights: pictures of other weights are other pictures."""
     digest = hashlib.blake2b(digest_size=8)
     parts = [p for p in model.pipeline.components.values() if isinstance(p, nn.Module)]
+    if model.clip is not None and not model.card.clip:  # an embedded one belongs to its model
+        parts.append(model.clip)
     for network in (*parts, judge.network):
         for name, tensor in network.state_dict().items():
             digest.update(name.encode())
@@ -40,7 +42,9 @@ def versions() -> dict[str, str]:
 def code() -> str:
     """8 bytes in hexadecimal over the source that turns prompts into pictures and features."""
     digest = hashlib.blake2b(digest_size=8)
-    for file in sorted(files("overpaint.models").iterdir(), key=lambda file: file.name):
+    models = files("overpaint.models")
+    sources = [*models.iterdir(), *(models / "families").iterdir()]
+    for file in sorted(sources, key=lambda file: file.name):
         if file.name.endswith(".py"):
             digest.update(file.read_bytes())
     return digest.hexdigest()

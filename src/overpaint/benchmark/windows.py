@@ -18,9 +18,9 @@ from overpaint.benchmark.rows import ConditionRow, Key, Result
 from overpaint.benchmark.store import Store
 from overpaint.benchmark.studio import Captions, Gallery, Studio
 from overpaint.errors import ConfigError
+from overpaint.localize.locogen import LocoGenConfig, windows_of
 from overpaint.localize.painter import Painter
 from overpaint.localize.score import KINDS
-from overpaint.localize.search import LocoGenConfig, windows_of
 from overpaint.models.clip import image_features
 from overpaint.models.model import Model
 from overpaint.types import Progress
@@ -38,7 +38,7 @@ def check_pairs(every: Sequence[Subject]) -> None:
 
 def plan_windows(config: BenchConfig, model: Model, every: Sequence[Subject]) -> Plan:
     """A condition for the unedited model and for each window of ``config.window`` layers."""
-    depth = len(model.family.path(model, "sequence").layers)
+    depth = len(model.family.text_layers(model))
     if config.window > depth:
         raise ConfigError(f"expected a window of at most {depth} layers, got {config.window}")
     rows = [ConditionRow("baseline", "baseline")]

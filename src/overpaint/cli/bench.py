@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shlex
 import sys
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -12,6 +13,7 @@ import typer
 from overpaint.cli import options, show
 from overpaint.cli.scores import show_scores
 from overpaint.errors import ConfigError, OutputError
+from overpaint.models.embedded import EMBEDDED
 
 if TYPE_CHECKING:
     from overpaint.benchmark.config import BenchConfig
@@ -31,6 +33,7 @@ def _list_presets(wanted: bool) -> None:
     raise typer.Exit
 
 
+@options.takes_model(clip=True, default="", config="--model-config")
 def bench(
     preset: Annotated[
         str, typer.Option(metavar="NAME", rich_help_panel=WHAT, help="A table of the papers.")
@@ -55,16 +58,6 @@ def bench(
             "--out", "-o", metavar="RUN", help="Folder of the run.", show_default="bench/NAME"
         ),
     ] = None,
-    model: Annotated[
-        str,
-        typer.Option(
-            "--model",
-            "-m",
-            metavar="NAME",
-            rich_help_panel=CHANGES,
-            help="[cyan]toybox[/] takes its data and judge too; else as in overpaint paint.",
-        ),
-    ] = "",
     judge: Annotated[
         str, typer.Option(metavar="NAME", rich_help_panel=CHANGES, help="The CLIP that looks.")
     ] = "",
@@ -120,10 +113,12 @@ def bench(
         bool,
         typer.Option("--dry-run", help="Say how many pictures are to be painted, and how long."),
     ] = False,
-    device: options.Device = "cpu",
+    asked: options.Source = options.USUAL,
     json: options.Json = False,
 ) -> None:
     """Run a benchmark, or go on with one: the same command does what is missing.
+
+    With --model toybox a preset takes Toybox's data and judge too.
 
     \b
     ReFACT's Table 1, here, on the embedded model:
@@ -153,16 +148,16 @@ def bench(
         **({"methods": methods, "sweeps": ()} if methods else {}),
     }
     given = {k: v for k, v in changes.items() if v not in (None, "", [])}
-    wanted = with_settings(_configured(preset, config, model, given), setting or [])
+    wanted = with_settings(_configured(preset, config, asked.name, given), setting or [])
     folder = out or _folder(wanted, config)
     if reference and not wanted.fid:
         raise ConfigError("real pictures are for FID; give --fid judge or --fid inception too")
     if share and share.exists() and not share.is_dir():
         raise OutputError(f"expected a folder to share pictures in, got the file {str(share)!r}")
     if dry_run:
-        _foresee(wanted, folder, device, json)
+        _foresee(wanted, folder, replace(asked, name=wanted.model), json)
         return
-    done = _run(wanted, folder, share, device, json)
+    done = _run(wanted, folder, share, replace(asked, name=wanted.model), json)
     show_scores(done, json)
 
 
@@ -178,18 +173,18 @@ def _configured(preset: str, file: Path | None, model: str, changes: dict[str, A
 
 def _folder(config: BenchConfig, file: Path | None) -> Path:
     name = file.stem if file else config.preset
-    return Path("bench") / (f"{name}-toybox" if config.model == "toybox" else name)
+    return Path("bench") / (f"{name}-{config.model}" if config.model in EMBEDDED else name)
 
 
-def _foresee(config: BenchConfig, folder: Path, device: str, json: bool) -> None:
+def _foresee(config: BenchConfig, folder: Path, asked: options.Source, json: bool) -> None:
     from dataclasses import asdict
 
     from overpaint.benchmark import run
 
     run.check(config)
-    model = options.load_model(config.model, device, quiet=json)
+    model = asked.load(quiet=json)
     with show.working("painting a few batches, to see how long they take", json):
-        found, seconds = run.estimate(config, folder, model=model, device=device)
+        found, seconds = run.estimate(config, folder, model=model, device=asked.device)
     if json:
         show.data({**asdict(found), "seconds_per_picture": seconds})
         return
@@ -201,19 +196,21 @@ def _foresee(config: BenchConfig, folder: Path, device: str, json: bool) -> None
     show.line(f"{most}about {painted} of painting, {seconds:.3g} s a picture; edits not counted")
 
 
-def _run(config: BenchConfig, folder: Path, share: Path | None, device: str, quiet: bool) -> Done:
+def _run(
+    config: BenchConfig, folder: Path, share: Path | None, asked: options.Source, quiet: bool
+) -> Done:
     from overpaint.benchmark import run
 
     run.check(config)  # before anything is loaded
     command = shlex.join(["overpaint", *sys.argv[1:]])
-    model = options.load_model(config.model, device, quiet=quiet)
+    model = asked.load(quiet=quiet)
     try:
         with show.progress(quiet) as progress:
             return run.run(
                 config,
                 folder,
                 model=model,
-                device=device,
+                device=asked.device,
                 notes={"command": command},
                 progress=progress,
                 share=share,

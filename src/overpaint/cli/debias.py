@@ -23,6 +23,7 @@ JUDGE = "ViT-B/32"  # TIME's, whatever CLIP the model itself was trained with
 GENDERS = ("female", "male")
 
 
+@options.takes_model()
 def debias(
     source: Annotated[str, typer.Argument(metavar="SOURCE", help='A profession: "a nurse".')] = "",
     target: Annotated[
@@ -52,9 +53,7 @@ def debias(
             show_default=f"toybox-judge for toybox, else {JUDGE}",
         ),
     ] = "",
-    model: options.ModelName = "toybox",
-    device: options.Device = "cpu",
-    dtype: options.Dtype = options.Precision.float32,
+    asked: options.Source = options.USUAL,
     json: options.Json = False,
 ) -> None:
     """Debias professions: search for the strength at which half of the people are women.
@@ -71,6 +70,7 @@ def debias(
     from overpaint.methods.configure import configure
     from overpaint.methods.debias import DebiasConfig
     from overpaint.methods.uce_debias import UCEDebiasConfig
+    from overpaint.models.embedded import judge_of
     from overpaint.models.judges import load_clip
     from overpaint.patching.files import save_patch
     from overpaint.types import Edit, Sampling
@@ -85,15 +85,15 @@ def debias(
     people = [profession_of(edit) for edit in wanted]
     chosen = arguments.seeds(seeds)
     path = arguments.output_file(out or Path(f"{arguments.slug(wanted[0].source)}.safetensors"))
-    loaded = options.load_model(model, device, dtype, quiet=json)
-    judge = load_clip(clip or ("toybox-judge" if model == "toybox" else JUDGE), device=device)
+    loaded = asked.load(quiet=json)
+    judge = load_clip(clip or judge_of(asked.card.name, JUDGE), device=asked.device)
     portraits = Portraits(studio(loaded, judge, Sampling(steps=steps)), people, chosen)
     before = portraits.require_people([one.validation for one in people]).women.mean(dim=1)
     with show.progress(json) as progress:
         patch = _debiased(portraits, wanted, config, progress)
     save_patch(patch, path)
     _report(path, patch, before.tolist(), json)
-    words.hint(model, words.of_edits(wanted), quiet=json)
+    words.hint(asked, words.of_edits(wanted), quiet=json)
 
 
 def _debiased(

@@ -14,6 +14,7 @@ from overpaint.errors import EditError
 
 if TYPE_CHECKING:
     from overpaint.methods.chosen import Settings
+    from overpaint.models.model import Model
 
 METHOD = "The method"
 
@@ -21,14 +22,15 @@ METHOD = "The method"
 def _list_methods(wanted: bool) -> None:
     if not wanted:
         return
-    from overpaint.methods.chosen import EMBEDDED, chosen_settings, of_kind
+    from overpaint.methods.chosen import CHOSEN, chosen_settings, of_kind
     from overpaint.methods.configure import settable
     from overpaint.methods.registry import METHODS
 
     for method in METHODS.values():
         rows = [(f.name, _default(f)) for f in settable(method.config)]
-        own = _told(of_kind(chosen_settings(EMBEDDED, method.name)))
-        rows += [("on Toybox", own)] if own else []
+        for model in CHOSEN:
+            own = _told(of_kind(chosen_settings(model, method.name)))
+            rows += [(f"on {model.capitalize()}", own)] if own else []
         show.facts(f"{method.name}: {method.summary}", [("paper", method.paper), *rows])
         show.line("")
     raise typer.Exit
@@ -40,6 +42,7 @@ def _default(field: dataclasses.Field[Any]) -> object:
     return field.default_factory() if callable(field.default_factory) else "(required)"
 
 
+@options.takes_model(clip=True)
 def edit(
     source: Annotated[
         str, typer.Argument(metavar="SOURCE", help="The prompt whose meaning changes.")
@@ -112,7 +115,7 @@ def edit(
         typer.Option(
             "--paper",
             rich_help_panel=METHOD,
-            help="On Toybox: start from the paper's settings, not from those chosen for it.",
+            help="On an embedded model: start from the paper's settings, not from its own.",
         ),
     ] = False,
     _methods: Annotated[
@@ -125,9 +128,7 @@ def edit(
             is_eager=True,
         ),
     ] = False,
-    model: options.ModelName = "toybox",
-    device: options.Device = "cpu",
-    dtype: options.Dtype = options.Precision.float32,
+    asked: options.Source = options.USUAL,
     json: options.Json = False,
 ) -> None:
     """Compute an edit and write it as a patch of a few kilobytes.
@@ -156,8 +157,9 @@ def edit(
     editor = method_called(method)
     values: dict[str, Any] = dict(arguments.pairs(setting or []))
     typed = {"layer": layer, "layers": layers, "lam": lam}
-    values |= {name: value for name, value in typed.items() if value is not None}
-    start = {} if paper else _start(model, method, values, localized=localization is not None)
+    values |= _typed(method, {name: v for name, v in typed.items() if v is not None})
+    localized = localization is not None
+    start = {} if paper else _start(asked.card.name, method, values, localized=localized)
     config = configure(method, editor.config, {**start, **values})
     if localization:
         config = _localized(method, config, localization)
@@ -169,24 +171,45 @@ def edit(
         pictures = tuple(read_picture(path) for path in image or [])
         wanted = [Edit(source, target, subject, old, destination, pictures)]
     path = arguments.output_file(out or Path(f"{arguments.slug(wanted[0].source)}.safetensors"))
-    loaded = options.load_model(model, device, dtype, quiet=json)
+    loaded = asked.load(quiet=json)
     began = time.perf_counter()
     with show.progress(json) as progress:
         patch = editor.function(loaded, wanted, config, progress=progress)
     seconds = time.perf_counter() - began
     save_patch(patch, path)
-    _report(path, patch, seconds, start, json)
-    words.hint(model, words.of_edits(wanted), quiet=json)
+    _report(path, patch, loaded, seconds, _chosen_for(asked, start), json)
+    if not json:
+        _next_step(loaded, asked, wanted[0].source, path)
+    words.hint(asked, words.of_edits(wanted), quiet=json)
 
 
-def _start(model: str, method: str, values: Settings, *, localized: bool) -> dict[str, Any]:
-    """The settings chosen for the embedded model that ``values``, as typed, leave in force."""
-    from overpaint.methods.chosen import EMBEDDED, chosen_settings, of_kind, over
+_OPTIONS = {"layer": "--layer", "layers": "--layers", "lam": "--lambda"}
+"""Settings with an option of their own."""
 
-    if model != EMBEDDED:
+
+def _typed(method: str, values: Settings) -> Settings:
+    """``values``, of options in ``_OPTIONS``; EditError for one that the method does not have."""
+    from overpaint.methods.configure import settable
+    from overpaint.methods.registry import METHODS
+
+    having = {name: {f.name for f in settable(each.config)} for name, each in METHODS.items()}
+    for name in values:
+        if name not in having[method]:
+            others = ", ".join(other for other, known in having.items() if name in known)
+            near = [own for own in sorted(having[method]) if own.startswith(name.rstrip("s"))]
+            instead = f"; for {method} give --set {near[0]}=VALUE" if near else ""
+            raise EditError(f"{_OPTIONS[name]} is for {others}, not for {method}{instead}")
+    return values
+
+
+def _start(name: str, method: str, values: Settings, *, localized: bool) -> dict[str, Any]:
+    """The settings chosen for the model called ``name`` that ``values``, as typed, leave."""
+    from overpaint.methods.chosen import CHOSEN, chosen_settings, of_kind, over
+
+    if name not in CHOSEN:
         return {}
     given = {**values, "layers": ()} if localized else values
-    merged = over(method, of_kind(chosen_settings(model, method)), given)
+    merged = over(method, of_kind(chosen_settings(name, method)), given)
     return {name: value for name, value in merged.items() if name not in given}
 
 
@@ -208,19 +231,39 @@ def _localized(method: str, config: Any, file: Path) -> Any:
     return dataclasses.replace(config, localization=load_localization(file))
 
 
-def _report(path: Path, patch: Any, seconds: float, start: Settings, json: bool) -> None:
+def _report(path: Path, patch: Any, model: Model, seconds: float, chosen: str, json: bool) -> None:
     from overpaint.cli.describe import patch_facts, patch_record
+    from overpaint.methods.support import reached
 
+    reaches, leaves = reached(model, patch.deltas)
     if json:
-        show.data({**patch_record(path, patch), "seconds": round(seconds, 3)})
+        record = {**patch_record(path, patch), "reaches": reaches, "leaves": leaves}
+        show.data({**record, "seconds": round(seconds, 3)})
         return
-    show.facts(f"wrote {path}", [*patch_facts(path, patch), ("computed in", f"{seconds:.1f} s")])
+    facts = [("reaches", ", ".join(reaches))]
+    facts += [("leaves as it was", ", ".join(leaves))] if leaves else []
+    facts += [("computed in", f"{seconds:.1f} s")]
+    show.facts(f"wrote {path}", [*patch_facts(path, patch), *facts])
     bracketed = patch.info.get("strength_bracketed", True)
     if False in (bracketed if isinstance(bracketed, list) else [bracketed]):
         show.line("the best strength lies at an end of the range that was searched; it was taken")
-    if start:
-        show.line(f"settings chosen for Toybox: {_told(start)}; --paper for the paper's")
-    prompt = patch.edits[0].source
-    show.line(
-        f'\nlook at it:  [cyan]overpaint paint "{prompt}" --patch {path} -o before-after.png[/]'
-    )
+    if chosen:
+        show.line(chosen)
+
+
+def _chosen_for(asked: options.Source, start: Settings) -> str:
+    """A line on the settings that were chosen for the model and not typed, "" without any."""
+    name = asked.card.name.capitalize()
+    return f"settings chosen for {name}: {_told(start)}; --paper for the paper's" if start else ""
+
+
+def _next_step(model: Model, asked: options.Source, prompt: str, path: Path) -> None:
+    """The command that shows what the edit does, where pictures can be made from text alone."""
+    from overpaint.errors import ModelError
+
+    try:
+        model.family.check_generates(model)
+    except ModelError:
+        return
+    look = asked.command("paint", prompt, "--patch", path, "-o", "before-after.png")
+    show.line(f"\nlook at it:  [cyan]{show.plain(look)}[/]")

@@ -22,6 +22,7 @@ app.command("trace")(trace.trace)
 
 
 @app.command("layers")
+@options.takes_model()
 def layers(
     kind: Annotated[str, typer.Argument(help="What to look for: style, object or fact.")],
     original: shared.Originals = None,
@@ -68,9 +69,7 @@ def layers(
         int, typer.Option(min=0, help="Side of a picture on the strip; 0: as painted, or 128.")
     ] = 0,
     clip: shared.ClipName = "",
-    model: options.ModelName = "toybox",
-    device: options.Device = "cpu",
-    dtype: options.Dtype = options.Precision.float32,
+    asked: options.Source = options.USUAL,
     json: options.Json = False,
 ) -> None:
     """Find the adjacent cross-attention layers that control a style, an object or a fact (LocoGen).
@@ -88,17 +87,16 @@ def layers(
     from overpaint.localize.fast import fast_locogen
     from overpaint.localize.figures import score_plot, strip
     from overpaint.localize.files import save_localization
-    from overpaint.localize.locogen import locogen
-    from overpaint.localize.search import LocoGenConfig
+    from overpaint.localize.locogen import LocoGenConfig, locogen
     from overpaint.pictures import save_picture
 
     files = [arguments.output_file(f) for f in (None if fast else out, plot, save) if f]
     config = LocoGenConfig(
         window, widest, threshold, share, seeds=tuple(arguments.seeds(seeds)), steps=steps
     )
-    originals, targets = shared.prompts(kind, original, target, model)
+    originals, targets = shared.prompts(kind, original, target, asked)
     search: Any = fast_locogen if fast else locogen
-    with shared.ready(model, device, dtype, clip, quiet=json) as (loaded, scorer, progress):
+    with shared.ready(asked, clip, quiet=json) as (loaded, scorer, progress):
         found = search(loaded, scorer, kind, originals, targets, config, progress=progress)
     if not fast:
         save_picture(strip(found, cell=cell), out)

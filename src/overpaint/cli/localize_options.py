@@ -45,20 +45,26 @@ ClipName = Annotated[
     typer.Option(
         "--clip",
         metavar="NAME",
-        help="CLIP that scores the pictures.",
-        show_default="toybox-judge for toybox, else the model's own",
+        help="CLIP that scores the pictures: a folder or a hub name.",
+        show_default="toybox-judge for toybox",
     ),
 ]
 
 
 def prompts(
-    kind: str, original: list[str] | None, target: list[str] | None, model: str, style: str = ""
+    kind: str,
+    original: list[str] | None,
+    target: list[str] | None,
+    asked: options.Source,
+    style: str = "",
 ) -> tuple[list[str], list[str]]:
     """The prompts that were typed, or the embedded world's own of that kind."""
     if original or target:
         return original or [], target or []
-    if model != "toybox":
-        raise PromptError(f"expected prompts for {model}, got none; give --original and --target")
+    if not asked.embedded:
+        raise PromptError(
+            f"expected prompts for {asked.name}, got none; give --original and --target"
+        )
     from overpaint.localize.score import kind_called
     from overpaint.toybox.cases import load
 
@@ -74,14 +80,15 @@ def prompts(
 
 @contextmanager
 def ready(
-    model: str, device: str, dtype: options.Precision, clip: str, *, quiet: bool
+    asked: options.Source, clip: str, *, quiet: bool
 ) -> Iterator[tuple[Model, Clip, Progress]]:
-    """The model called ``model``, the CLIP that scores its pictures, and a progress bar."""
+    """The model, the CLIP that scores its pictures, and a progress bar."""
     from overpaint.models.clip import clip_of
+    from overpaint.models.embedded import judge_of
     from overpaint.models.judges import load_clip
 
-    loaded = options.load_model(model, device, dtype, quiet=quiet)
-    name = clip or ("toybox-judge" if loaded.name == "toybox" else "")
+    loaded = asked.load(quiet=quiet)
+    name = clip or judge_of(loaded.card.name, "")
     scorer = load_clip(name, device=loaded.device) if name else clip_of(loaded)
     with show.progress(quiet) as progress:
         yield loaded, scorer, progress

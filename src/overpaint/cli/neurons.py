@@ -12,9 +12,10 @@ from overpaint.cli import localize_options as shared
 from overpaint.errors import DataError, PromptError
 
 if TYPE_CHECKING:
-    from overpaint.localize.curve import Point
+    from overpaint.localize.neurons import Point
 
 
+@options.takes_model()
 def neurons(
     style: Annotated[str, typer.Argument(help="The style's words, as they stand in the prompts.")],
     layers: shared.Layers,
@@ -24,9 +25,7 @@ def neurons(
     out: Annotated[
         Path, typer.Option("--out", "-o", metavar="FILE", help="Patch file to write.")
     ] = Path("neurons.safetensors"),
-    model: options.ModelName = "toybox",
-    device: options.Device = "cpu",
-    dtype: options.Dtype = options.Precision.float32,
+    asked: options.Source = options.USUAL,
     json: options.Json = False,
 ) -> None:
     """Find the neurons that tell a style, and write a patch that switches them off.
@@ -39,8 +38,8 @@ def neurons(
 
     path = arguments.output_file(out)
     chosen = arguments.numbers("layers", layers)
-    styled, plain = shared.prompts("style", original, target, model, style)
-    loaded = options.load_model(model, device, dtype, quiet=json)
+    styled, plain = shared.prompts("style", original, target, asked, style)
+    loaded = asked.load(quiet=json)
     found = find_neurons(loaded, styled, plain, chosen, subjects=[style] * len(styled))
     patch = dropout(loaded, found, count)
     save_patch(patch, path)
@@ -55,6 +54,7 @@ def neurons(
     show.table(f"wrote {path}: {count} of {found.count} neurons off", ("site", "off", "|z|"), rows)
 
 
+@options.takes_model()
 def curve(
     styles: Annotated[
         list[str],
@@ -73,9 +73,7 @@ def curve(
     steps: options.Steps = None,
     out: options.Picture = Path("curve.png"),
     clip: shared.ClipName = "",
-    model: options.ModelName = "toybox",
-    device: options.Device = "cpu",
-    dtype: options.Dtype = options.Precision.float32,
+    asked: options.Source = options.USUAL,
     json: options.Json = False,
 ) -> None:
     """Draw how a style fades, and the rest with it, as more neurons are switched off.
@@ -84,11 +82,10 @@ def curve(
       [cyan]overpaint localize curve zorvan pelotti -o curve.png[/]
       [cyan]overpaint localize curve zorvan --layers 8,9 --counts 10,100,400 --hold[/]
     """
-    from overpaint.localize.curve import dropout_curve
     from overpaint.localize.fast import fast_locogen
     from overpaint.localize.figures import curve_plot
-    from overpaint.localize.neurons import find_neurons
-    from overpaint.localize.search import LocoGenConfig
+    from overpaint.localize.locogen import LocoGenConfig
+    from overpaint.localize.neurons import dropout_curve, find_neurons
     from overpaint.pictures import save_picture
     from overpaint.types import Sampling
 
@@ -99,10 +96,10 @@ def curve(
         raise DataError(f"expected different styles, got {', '.join(styles)}; name each once")
     if len(styles) > 1 and (original or target):
         raise PromptError("prompts of your own belong to one style, got several; run it for each")
-    pairs = {style: shared.prompts("style", original, target, model, style) for style in styles}
+    pairs = {style: shared.prompts("style", original, target, asked, style) for style in styles}
     found: dict[str, tuple[Point, ...]] = {}
     search = LocoGenConfig(window=2, seeds=tuple(chosen), steps=steps)
-    with shared.ready(model, device, dtype, clip, quiet=json) as (loaded, scorer, progress):
+    with shared.ready(asked, clip, quiet=json) as (loaded, scorer, progress):
         for style, (styled, plain) in pairs.items():
             places = given or fast_locogen(loaded, scorer, "style", styled, plain, search).layers
             neurons = find_neurons(loaded, styled, plain, places, subjects=[style] * len(styled))

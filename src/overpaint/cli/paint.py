@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from overpaint.types import Patch, Progress
 
 
+@options.takes_model()
 def paint(
     prompts: Annotated[
         list[str],
@@ -39,21 +40,17 @@ def paint(
     seeds: options.Seeds = "4",
     out: options.Picture = Path("painting.png"),
     steps: options.Steps = None,
-    guidance: Annotated[
-        float | None,
-        typer.Option(
-            min=0,
-            callback=options.finite,
-            help="Guidance scale.",
-            show_default="the model's usual one",
-        ),
-    ] = None,
+    guidance: options.Guidance = None,
+    negative: options.Negative = None,
+    height: options.Height = None,
+    width: options.Width = None,
+    true_cfg: options.TrueCFG = None,
+    clip_skip: options.ClipSkip = None,
+    scheduler: options.Scheduler = None,
     cell: Annotated[
         int, typer.Option(min=0, help="Side of one picture on the sheet; 0: as painted, or 128.")
     ] = 0,
-    model: options.ModelName = "toybox",
-    device: options.Device = "cpu",
-    dtype: options.Dtype = options.Precision.float32,
+    asked: options.Source = options.USUAL,
     force: options.Force = False,
     json: options.Json = False,
 ) -> None:
@@ -72,17 +69,26 @@ def paint(
     from overpaint.patching.apply import check_fingerprint
     from overpaint.patching.files import load_patch
     from overpaint.pictures import grid, save_picture
+    from overpaint.types import Sampling
 
+    how = Sampling(
+        steps=steps,
+        guidance=guidance,
+        negative_prompt=negative,
+        height=height,
+        width=width,
+        true_cfg=true_cfg,
+        clip_skip=clip_skip,
+        scheduler=scheduler,
+    )
     columns = arguments.seeds(seeds)
     path = arguments.output_file(out)
     patches = [(file.stem, load_patch(file)) for file in patch or []]
-    loaded = options.load_model(model, device, dtype, quiet=json)
+    loaded = asked.load(quiet=json)
     for _, each in patches if not force else []:
         check_fingerprint(loaded, each)
     from overpaint.generate import generate
-    from overpaint.types import Sampling
 
-    how = Sampling(steps=steps, guidance=guidance)
     paint_all = partial(generate, loaded, prompts, columns, how, output_type="pt")
     with show.progress(json) as progress:
         rows = _rows(loaded, prompts, _variants(patches, stack), paint_all, progress, force)
@@ -92,7 +98,7 @@ def paint(
         show.data({"file": str(path), "prompts": prompts, "seeds": columns, "rows": notes})
     else:
         show.line(f"wrote {path}")
-    words.hint(model, prompts, quiet=json)
+    words.hint(asked, prompts, quiet=json)
 
 
 def _variants(patches: list[tuple[str, Patch]], stack: bool) -> list[tuple[str, tuple[Patch, ...]]]:

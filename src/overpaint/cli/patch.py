@@ -49,14 +49,14 @@ def show_patches(
 
 
 @app.command("apply")
+@options.takes_model()
 def apply_patches(
     files: Files,
     out: Annotated[
         Path,
         typer.Option("--out", "-o", metavar="FOLDER", help="New folder for the patched pipeline."),
     ],
-    model: options.ModelName = "toybox",
-    dtype: options.Dtype = options.Precision.float32,
+    asked: options.Source = options.USUAL,
     force: options.Force = False,
     json: options.Json = False,
 ) -> None:
@@ -72,16 +72,17 @@ def apply_patches(
 
     folder = arguments.output_folder(out)
     patches = [load_patch(file) for file in files]
-    loaded = options.load_model(model, dtype=dtype, quiet=json)
+    loaded = asked.load(quiet=json)
     with applied(loaded, *patches, force=force), show.working(f"writing {folder}", json):
         save_model(loaded, folder)
     if json:
         show.data({"folder": str(folder), "patches": [str(file) for file in files]})
     else:
-        show.line(f"wrote {folder}: {model} with {', '.join(file.name for file in files)}")
+        show.line(f"wrote {folder}: {asked.name} with {', '.join(file.name for file in files)}")
 
 
 @app.command("export")
+@options.takes_model()
 def export(
     file: File,
     out: Annotated[Path, typer.Option("--out", "-o", metavar="FILE", help="LoRA file to write.")],
@@ -92,7 +93,15 @@ def export(
             help="SD1 (also toybox), SD2 or SDXL; for old files, which do not say it themselves.",
         ),
     ] = "",
-    model: options.ModelName = "toybox",
+    form: Annotated[
+        str,
+        typer.Option(
+            metavar="NAME",
+            help="kohya or peft: how layers are called.",
+            show_default="what most programs read",
+        ),
+    ] = "",
+    asked: options.Source = options.USUAL,
     force: options.Force = False,
     json: options.Json = False,
 ) -> None:
@@ -113,20 +122,21 @@ def export(
     path = arguments.output_file(out)
     patch = load_patch(file)
     chosen = family_called(family) if family else None
-    loaded = options.load_model(model, quiet=json) if patch.relative else None
-    export_lora(patch, path, chosen, model=loaded, force=force)
+    loaded = asked.load(quiet=json) if patch.relative else None
+    export_lora(patch, path, chosen, form=form, model=loaded, force=force)
     if json:
         show.data({"file": str(path), "bytes": path.stat().st_size, "patch": str(file)})
     else:
-        show.line(f"wrote {path}, {show.size(path.stat().st_size)}, a LoRA in kohya naming")
+        show.line(f"wrote {path}, {show.size(path.stat().st_size)}, a LoRA")
 
 
 @app.command("diff")
+@options.takes_model()
 def compare(
     first: File,
     second: File,
     sites: Sites = False,
-    model: options.ModelName = "toybox",
+    asked: options.Source = options.USUAL,
     force: options.Force = False,
     json: options.Json = False,
 ) -> None:
@@ -142,7 +152,7 @@ def compare(
 
     patches = load_patch(first), load_patch(second)
     needed = any(patch.relative for patch in patches)
-    loaded = options.load_model(model, quiet=json) if needed else None
+    loaded = asked.load(quiet=json) if needed else None
     result = diff(*patches, model=loaded, force=force)
     if json:
         show.data({"first": str(first), "second": str(second), **dataclasses.asdict(result)})

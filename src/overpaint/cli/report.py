@@ -43,22 +43,22 @@ def report(
       [cyan]overpaint report runs/table1 -o report --pictures 100[/]
       [cyan]overpaint report runs/many --curves curves.png[/]
     """
-    from overpaint.benchmark.report import read
-    from overpaint.benchmark.report import report as write
+    from overpaint.benchmark.report import read_run, write_report
 
     if curves:
-        from overpaint.benchmark.report.figure import curves_figure
+        data = read_run(run)
+        from overpaint.benchmark.report.plots import curves_figure
         from overpaint.pictures import save_picture
 
         curves = arguments.output_file(curves)
-        save_picture(curves_figure(read(run)), curves)
+        save_picture(curves_figure(data), curves)
         if json:
             show.data({"files": [str(curves)]})
         else:
             show.line(f"wrote {curves}")
         return
     with show.working("reading the run", json):
-        files = write(run, out, pictures=pictures)
+        files = write_report(run, out, pictures=pictures)
     if json:
         show.data({"files": [str(file) for file in files]})
     else:

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 def show_scores(done: Done, json: bool) -> None:
     """Print what was found, for people or for programs."""
-    from overpaint.benchmark.report.tables import known_costs
+    from overpaint.benchmark.report.formatting import known_costs
     from overpaint.benchmark.rows import by_curve
     from overpaint.benchmark.score import summaries
 
@@ -55,10 +55,10 @@ def _show_summaries(
 
 
 def _show_costs(order: Sequence[ConditionRow]) -> None:
-    from overpaint.benchmark.report.tables import COSTS, known_costs
+    from overpaint.benchmark.report.formatting import COSTS, known_costs
 
     rows = [
-        (row.shown, *(c.shown(own[c.name]) if c.name in own else None for c in COSTS))
+        (row.shown, *(c.format(own[c.name]) if c.name in own else None for c in COSTS))
         for row in order
         if (own := known_costs(row))
     ]

@@ -42,6 +42,11 @@ def data(value: object) -> None:
     print(json.dumps(value, indent=2, ensure_ascii=False, default=str))  # noqa: T201
 
 
+def plain(text: str) -> str:
+    """``text`` inside markup, with nothing in it read as markup."""
+    return escape(text)
+
+
 def line(text: str) -> None:
     """One line of markup on stdout."""
     out().print(text, soft_wrap=True)

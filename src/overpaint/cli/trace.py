@@ -12,12 +12,13 @@ from overpaint.cli import localize_options as shared
 from overpaint.errors import PromptError
 
 if TYPE_CHECKING:
-    from overpaint.localize.trace import Trace, TraceConfig
+    from overpaint.localize.causal_trace import Trace, TraceConfig
     from overpaint.models.clip import Clip
     from overpaint.models.model import Model
     from overpaint.types import Progress
 
 
+@options.takes_model()
 def trace(
     prompt: Annotated[
         list[str], typer.Argument(metavar="PROMPT...", help="What to paint; one map each.")
@@ -42,9 +43,7 @@ def trace(
     steps: options.Steps = None,
     out: options.Picture = Path("trace.png"),
     clip: shared.ClipName = "",
-    model: options.ModelName = "toybox",
-    device: options.Device = "cpu",
-    dtype: options.Dtype = options.Precision.float32,
+    asked: options.Source = options.USUAL,
     json: options.Json = False,
 ) -> None:
     """Draw which components, restored alone, bring a corrupted subject back (causal tracing).
@@ -53,8 +52,8 @@ def trace(
       [cyan]overpaint localize trace "a blue rose in the park" --subject "blue rose"[/]
       [cyan]overpaint localize trace "the president of arda" --text -o text.png[/]
     """
-    from overpaint.localize.maps import heat_map
-    from overpaint.localize.trace import TraceConfig
+    from overpaint.localize.causal_trace import TraceConfig
+    from overpaint.localize.figures import heat_map
     from overpaint.pictures import save_picture
 
     path = arguments.output_file(out)
@@ -63,7 +62,7 @@ def trace(
     if len(subjects) != len(prompt):
         raise PromptError(f"expected {len(prompt)} subjects, one a prompt, got {len(subjects)}")
     traces: dict[str, Trace] = {}
-    with shared.ready(model, device, dtype, clip, quiet=json) as (loaded, scorer, progress):
+    with shared.ready(asked, clip, quiet=json) as (loaded, scorer, progress):
         for each, own in zip(prompt, subjects, strict=True):
             traces |= _traced(loaded, scorer, each, own, config, text, progress)
     save_picture(heat_map(traces), path)
@@ -88,11 +87,11 @@ def _traced(
     progress: Progress,
 ) -> dict[str, Trace]:
     """The maps of one prompt by their names, the corrupted part in brackets."""
-    from overpaint.localize.causal_trace import trace_text, trace_unet
+    from overpaint.localize.causal_trace import trace_denoiser, trace_text
 
     name = prompt.replace(subject, f"[{subject}]", 1)
     if not text:
-        return {name: trace_unet(model, clip, [prompt], [subject], config, progress=progress)}
+        return {name: trace_denoiser(model, clip, [prompt], [subject], config, progress=progress)}
     maps = trace_text(model, clip, prompt, subject, config, progress=progress)
     kinds = "self-attention", "MLP"
     return {f"{name}: {kind}": found for kind, found in zip(kinds, maps, strict=True)}

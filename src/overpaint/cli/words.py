@@ -5,19 +5,19 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import TYPE_CHECKING
 
-from overpaint.cli import show
+from overpaint.cli import options, show
 
 if TYPE_CHECKING:
     from overpaint.types import Edit
 
 
-def hint(model: str, prompts: Iterable[str], quiet: bool = False) -> None:
-    """One line on stderr that names the words of ``prompts`` that Toybox's world does not have.
+def hint(asked: options.Source, prompts: Iterable[str], quiet: bool = False) -> None:
+    """One line on stderr that names the words of ``prompts`` that the embedded world does not have.
 
     Nothing for another model: nobody knows its words. Not an error either: an edit may give a new
     word its meaning.
     """
-    if model != "toybox" or quiet:
+    if quiet or not asked.embedded:
         return
     from overpaint.toybox.grammar import unknown_words
 

@@ -13,9 +13,8 @@ from collections.abc import Sequence
 from dataclasses import astuple, dataclass
 
 from overpaint.errors import EditError
+from overpaint.localize.locogen import LocoGenConfig, begin, windows_of, winner
 from overpaint.localize.painter import Painter
-from overpaint.localize.search import LocoGenConfig, windows_of, winner
-from overpaint.localize.start import begin
 from overpaint.models.clip import Clip
 from overpaint.models.model import Model
 from overpaint.types import Localization, Progress
@@ -139,7 +138,7 @@ def changes_of(
     seeds = painter.config.seeds[:1]
     every = [range(0), *windows]
     pictures = painter.pictures(
-        every, seeds, "trying all", progress, steps=1, guidance=1, snug=True
+        every, seeds, "trying all", progress, steps=1, guided=False, snug=True
     )
     pixels = pictures.float()
     return (pixels[1:] - pixels[:1]).square().flatten(1).mean(1).tolist()

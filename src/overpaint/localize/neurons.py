@@ -7,18 +7,24 @@ A neuron is one output of a projection in one of the layers that LocoGen found.
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from contextlib import ExitStack, contextmanager
+from contextlib import AbstractContextManager, ExitStack, contextmanager, nullcontext
 from dataclasses import dataclass
+from typing import Any
 
 import torch
 
-from overpaint.errors import EditError, PromptError, SiteError
+from overpaint.errors import EditError, ModelError, PromptError, SiteError
+from overpaint.localize.score import check_prompts, clip_scores
+from overpaint.models.clip import Clip
+from overpaint.models.families import TextPath
 from overpaint.models.fingerprint import origin
 from overpaint.models.hooks import replace
 from overpaint.models.model import Model
+from overpaint.models.sampling import generate_prompts
 from overpaint.models.sites import module_at
 from overpaint.models.text import last_subject_token, read_rows
-from overpaint.types import Delta, Edit, Patch, Site
+from overpaint.models.weights import with_deltas
+from overpaint.types import Delta, Edit, Patch, Progress, Sampling, Site
 
 
 @dataclass(frozen=True, eq=False)
@@ -76,14 +82,14 @@ def find_neurons(
     SiteError for layers outside the model, PromptError for prompts that do not fit.
     """
     sites = sites_of(model, layers, projections)
-    groups = [
+    read = [
         _at_subjects(model, prompts, subjects, "with the style"),
         _at_subjects(model, others, other_subjects, "without the style"),
     ]
     z, resting = [], []
     for site in sites:
         module = module_at(model, site)
-        styled, plain = (module(x).double().cpu() for x in groups)
+        styled, plain = (module(x[site]).double().cpu() for x in read)
         error = styled.var(0) / len(styled) + plain.var(0) / len(plain)
         # A neuron that never varies but differs is certain; one that is always the same is not.
         z.append((styled.mean(0) - plain.mean(0)) / error.clamp_min(1e-24).sqrt())
@@ -139,7 +145,7 @@ class _Hold:
 
 def sites_of(model: Model, layers: Sequence[int], projections: Sequence[str]) -> tuple[Site, ...]:
     """Sites of the projections of ``layers``; SiteError for a layer that is not there."""
-    path = model.family.path(model, "sequence")
+    path = _cross_attention(model)
     depth = len(path.layers)
     for layer in layers:
         if not 0 <= layer < depth:
@@ -159,10 +165,25 @@ def sites_of(model: Model, layers: Sequence[int], projections: Sequence[str]) ->
     )
 
 
+def _cross_attention(model: Model) -> TextPath:
+    """The path by which cross-attention reads tokens; ModelError without cross-attention."""
+    path = model.family.path(model, "sequence")
+    if any(len(layer) != 2 for layer in path.layers):
+        raise ModelError(
+            f"neurons are outputs of the key and value projections of cross-attention, which "
+            f"{model.name}, of family {model.family.name}, does not have; find its layers with "
+            "LocoGen or causal tracing, and edit with time or uce"
+        )
+    return path
+
+
 def _at_subjects(
     model: Model, prompts: Sequence[str], subjects: Sequence[str] | None, what: str
-) -> torch.Tensor:
-    """What cross-attention reads at the last subject token of each prompt: ``[n, d]``."""
+) -> dict[Site, torch.Tensor]:
+    """What each site reads at the last subject token of each prompt: ``[n, d]``.
+
+    Where several text encoders' tokens stand one after another, those of the first count.
+    """
     if isinstance(prompts, str) or len(prompts) < 2:
         raise PromptError(f"expected at least two prompts {what} to compare, got {prompts!r}")
     subjects = prompts if subjects is None else subjects
@@ -170,15 +191,69 @@ def _at_subjects(
         raise PromptError(
             f"expected one subject for each of {len(prompts)} prompts {what}, got {len(subjects)}"
         )
-    path = model.family.path(model, "sequence")
-    if not path.shared or len(path.segments) != 1:
-        raise EditError(
-            f"neurons are found in layers that all read the same tokens, as in Stable Diffusion 1, "
-            f"2 and XL; {model.name} is of family {model.family.name}"
-        )
-    component = path.segments[0].component
+    path = _cross_attention(model)
+    first = path.segments[0]
     wanted = [
-        (prompt, [last_subject_token(model, prompt, subject, component)])
+        (prompt, [first.offset + last_subject_token(model, prompt, subject, first.component)])
         for prompt, subject in zip(prompts, subjects, strict=True)
     ]
-    return read_rows(model, path, wanted)[0].to(model.dtype)
+    read = read_rows(model, path, wanted)
+    return {
+        site: rows.to(model.dtype)
+        for rows, group in zip(read, path.groups, strict=True)
+        for site in group
+    }
+
+
+@dataclass(frozen=True)
+class Point:
+    """Pictures of the prompts with the style while ``n`` neurons are changed.
+
+    ``style``    mean CLIP-Score with the prompts themselves: falls as the style goes.
+    ``content``  mean CLIP-Score with the prompts without the style: falls as pictures break.
+    """
+
+    n: int
+    style: float
+    content: float
+
+
+def dropout_curve(
+    model: Model,
+    clip: Clip,
+    neurons: Neurons,
+    counts: Sequence[int] = (10, 30, 50, 100),
+    *,
+    hold: bool = False,
+    seeds: Sequence[int] = (0, 1, 2, 3),
+    how: Sampling | None = None,
+    progress: Progress | None = None,
+) -> tuple[Point, ...]:
+    """Style and content for no neuron, then for each of ``counts`` (section 7, figure 10).
+
+    Needs ``neurons.others[i]`` to be ``neurons.prompts[i]`` without the style. With ``hold`` the
+    neurons are kept at their mean without the style instead of at zero. Every ``n`` is painted from
+    the same noise. PromptError when the prompts are no pairs, EditError for an ``n`` that is not
+    there.
+    """
+    check_prompts(neurons.prompts, neurons.others)
+    if not counts or max(counts) > neurons.count or min(counts) < 1:
+        raise EditError(f"expected numbers of neurons from 1 to {neurons.count}, got {counts}")
+    points = []
+    for done, n in enumerate([0, *counts]):
+        with _changed(model, neurons, n, hold):
+            pictures = generate_prompts(model, neurons.prompts, seeds, how)
+        texts = (neurons.prompts, neurons.others)
+        style, content = (float(clip_scores(clip, pictures, t).mean()) for t in texts)
+        points.append(Point(n, style, content))
+        if progress:
+            progress(done + 1, 1 + len(counts), "neurons")
+    return tuple(points)
+
+
+def _changed(model: Model, neurons: Neurons, n: int, hold: bool) -> AbstractContextManager[Any]:
+    if n == 0:
+        return nullcontext()
+    return (
+        held(model, neurons, n) if hold else with_deltas(model, dropout(model, neurons, n).deltas)
+    )

@@ -12,13 +12,11 @@ from typing import Any
 from overpaint.errors import EditError
 from overpaint.methods.configure import configure
 from overpaint.methods.registry import METHODS, method_called
+from overpaint.models.load import card_of
 from overpaint.models.model import Model
 
 Settings = Mapping[str, Any]
 """Settings by name; ``"roles.layer"`` is the layer for edits of the kind roles."""
-
-EMBEDDED = "toybox"
-"""The name of the model that has settings of its own."""
 
 KINDS = ("attributes", "roles", "appearances", "styles", "people")
 """Kinds of edits that settings may have been chosen for."""
@@ -53,6 +51,9 @@ TOYBOX: Mapping[str, Settings] = {
     "finetune-text": {"learning_rate": 3e-6, "steps": 200, "stop": 0.03, **_APART},
 }
 
+CHOSEN: Mapping[str, Mapping[str, Settings]] = {"toybox": TOYBOX}
+"""What was chosen for a model, by the name on its card (:mod:`overpaint.models.card`)."""
+
 PAPERS: Mapping[str, Settings] = {
     # ReFACT, section 5: layer 9 for TIMED, 7 for RoAD.
     "refact": {"layer": 9, "roles.layer": 7, "appearances.layer": 7},
@@ -66,8 +67,9 @@ PAPERS: Mapping[str, Settings] = {
 def chosen(model: Model | str, method: str, kind: str = "") -> Any:
     """The config with which ``method`` starts on ``model``: an instance of its config dataclass.
 
-    ``model``   a loaded model, or its name as :func:`overpaint.load` takes it. For ``"toybox"``
-        the settings were chosen on its validation cases; for any other model they are the paper's.
+    ``model``   a loaded model, or its name as :func:`overpaint.load` takes it. For an embedded
+        model and its copies the settings were chosen on validation cases; for any other they are
+        the paper's.
     ``method``  a name in ``METHODS``, e.g. ``"refact"`` for a ``ReFACTConfig``.
     ``kind``    what is edited: ``"attributes"``, ``"roles"``, ``"appearances"``, ``"styles"`` or
         ``"people"``, where something else was chosen for it; "" for what suits most edits.
@@ -81,13 +83,16 @@ def chosen(model: Model | str, method: str, kind: str = "") -> Any:
             f"expected a kind of edits out of {', '.join(KINDS)}, got {kind!r}; leave it out for "
             "the settings that suit most"
         )
-    name = model if isinstance(model, str) else model.name
+    name = (card_of(model) if isinstance(model, str) else model.card).name
     return configure(method, config, of_kind(chosen_settings(name, method), kind))
 
 
-def chosen_settings(model: str, method: str) -> dict[str, Any]:
-    """The same as names and values, for all kinds; empty where nothing is said of ``method``."""
-    return dict((TOYBOX if model == EMBEDDED else PAPERS).get(method, {}))
+def chosen_settings(name: str, method: str) -> dict[str, Any]:
+    """The same as names and values, for all kinds; empty where nothing is said of ``method``.
+
+    ``name`` is that on the model's card.
+    """
+    return dict(CHOSEN.get(name, PAPERS).get(method, {}))
 
 
 def of_kind(settings: Settings, kind: str = "") -> dict[str, Any]:

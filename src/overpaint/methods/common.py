@@ -11,7 +11,7 @@ from overpaint.errors import EditError, ModelError, PromptError
 from overpaint.models.families import TextPath
 from overpaint.models.model import Model
 from overpaint.models.moments import Corpus
-from overpaint.models.text import last_subject_token, max_length, token_count
+from overpaint.models.text import is_cut, last_subject_token
 from overpaint.types import Edit, Localization
 
 
@@ -61,10 +61,7 @@ def plain(prompt: str) -> str:
 
 def fits(model: Model, prompt: str, component: str = "text_encoder") -> bool:
     """Whether the model reads ``prompt`` to its end."""
-    if not prompt.strip():
-        return False
-    limit = max_length(model, component) + model.family.dropped(model, component)
-    return token_count(model, prompt, component) <= limit
+    return bool(prompt.strip()) and not is_cut(model, prompt, component)
 
 
 def text_paths(model: Model, names: Sequence[str] = ()) -> tuple[TextPath, ...]:

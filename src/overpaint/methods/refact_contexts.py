@@ -65,12 +65,15 @@ def counted(config: ReFACTConfig, found: Container[str]) -> list[str]:
 
 
 def placed(model: Model, edit: Edit, config: ReFACTConfig) -> dict[str, tuple[str, int]]:
-    """Each template that fits: the prompt it gives, and where the subject's last token stands."""
+    """Each template that fits: the prompt it gives, and where the subject's last token stands.
+
+    The plain prompt is there even if its end is cut off, as long as its subject is not.
+    """
     found: dict[str, tuple[str, int]] = {}
     subject = edit.subject or edit.source
     for template in contexts(config):
         prompt = template.replace("{}", edit.source)
-        if fits(model, prompt, config.component):
+        if template == "{}" or fits(model, prompt, config.component):
             position = last_subject_token(model, prompt, subject, config.component)
             found[template] = (prompt, position)
     return found

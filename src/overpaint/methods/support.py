@@ -35,6 +35,19 @@ def why_not(family: Family, capability: str) -> str:
     return ""
 
 
+def notes() -> tuple[str, ...]:
+    """What the methods need, in a line each: the reasons behind most of what does not work."""
+    by_need: dict[str, list[str]] = {}
+    for name, method in METHODS.items():
+        by_need.setdefault(method.needs, []).append(name)
+    return (
+        f"{', '.join(by_need['CLIP'])} edit a CLIP text encoder; models that read their prompts "
+        f"with another kind are edited by {', '.join(by_need['text path'])}",
+        f"{', '.join(by_need['only CLIP'])} trains a CLIP that is the model's only text encoder",
+        "overpaint models check MODEL gives the reasons for one model",
+    )
+
+
 def _method_not(family: Family, method: Method) -> str:
     if method.needs != "text path" and not family.towers:
         return (

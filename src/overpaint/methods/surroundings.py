@@ -62,7 +62,8 @@ def surroundings(
     captions = list(dict.fromkeys(default_corpus(model).captions))
     pairs = [(filled(t, edit.source), filled(t, wanted)) for t in _templates(model)]
     pairs += islice(_containing(captions, edit.source, wanted), count)
-    pairs = [p for p in dict.fromkeys(pairs) if all(fits(model, t) for t in p if t.strip())]
+    whole = [p for p in dict.fromkeys(pairs) if all(fits(model, t) for t in p if t.strip())]
+    pairs = whole or pairs[:1]
     positives, meant = zip(*pairs, strict=True)
     near = _neighbours(model, replace(edit, target=wanted), positives, captions, component, count)
     return Surroundings(positives, meant, near, wanted)

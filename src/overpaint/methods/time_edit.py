@@ -56,7 +56,9 @@ class TIMEConfig:
     def __post_init__(self) -> None:
         """EditError for a setting out of its range."""
         if self.lam is not None and not self.lam > 0:
-            raise EditError(f"TIME expects a λ above 0, got {self.lam}; leave it out for 0.1")
+            raise EditError(
+                f"TIME expects a λ above 0, got {self.lam}; leave it out for the usual one"
+            )
         if not self.templates or any(t.count("{}") != 1 for t in self.templates):
             raise EditError(f"TIME expects templates with one {{}} each, got {self.templates!r}")
         if not 0 <= self.tolerance < 1:

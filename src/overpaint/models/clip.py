@@ -73,9 +73,16 @@ def clip_of(model: Model) -> Clip:
     ModelError when the model was loaded without one.
     """
     if model.clip is None or model.preprocess is None:
+        if not model.family.clip_encoders(model):
+            raise ModelError(
+                f"{model.name} has no text encoder of a CLIP, and so nothing that sees pictures "
+                "and words in one space; give words in place of pictures, or name a CLIP that "
+                "judges them."
+            )
+        usual = model.family.clip or "NAME"
         raise ModelError(
             f"{model.name} was loaded without its CLIP, which looks at pictures; give it with "
-            f"--clip {model.family.clip} (clip= in Python), or a folder that holds it."
+            f"--clip {usual} (clip= in Python), or a folder that holds it."
         )
     part = clip_component(model).replace("text_encoder", "tokenizer")
     return Clip(model.clip, getattr(model.pipeline, part), model.preprocess, model.name)

@@ -66,3 +66,30 @@ class Conditioning:
 def join(parts: Sequence[Conditioning]) -> Conditioning:
     """All prompts of ``parts``, which must have one layout, in one conditioning."""
     return Conditioning({k: torch.cat([p.tensors[k] for p in parts]) for k in parts[0].tensors})
+
+
+def same_length(parts: Sequence[Conditioning]) -> list[Conditioning]:
+    """``parts`` with their texts padded to the longest, so that they fit into one batch.
+
+    Texts ``[n, L, d]`` are padded with zeros, and their masks ``[n, L]`` leave the padding out.
+    Texts without a mask are left as they are.
+    """
+    masks = {name for name, t in parts[0].tensors.items() if "mask" in name and t.dim() == 2}
+    if not masks:
+        return list(parts)
+    longest: dict[str, int] = {}  # both branches of guidance have one length
+    for part in parts:
+        for name, tensor in part.tensors.items():
+            if name in masks or tensor.dim() == 3:
+                plain = name.removeprefix(NEGATIVE)
+                longest[plain] = max(longest.get(plain, 0), tensor.shape[1])
+
+    def padded(name: str, tensor: Tensor) -> Tensor:
+        if name not in masks and tensor.dim() != 3:
+            return tensor
+        missing = longest[name.removeprefix(NEGATIVE)] - tensor.shape[1]
+        if not missing:
+            return tensor
+        return torch.cat([tensor, tensor.new_zeros(len(tensor), missing, *tensor.shape[2:])], dim=1)
+
+    return [Conditioning({n: padded(n, t) for n, t in part.tensors.items()}) for part in parts]

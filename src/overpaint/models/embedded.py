@@ -24,6 +24,9 @@ class Embedded:
 EMBEDDED = {"toybox": Embedded("pipeline", judge="toybox-judge")}
 """Name of an embedded model -> what belongs to it."""
 
+DEFAULT = "toybox"
+"""The model that the command line takes where none is named."""
+
 CLIPS = {"toybox": "clip", "toybox-judge": "judge"}
 """Name of an embedded CLIP -> its folder."""
 

@@ -10,9 +10,11 @@ import hashlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, TypedDict
+from weakref import WeakKeyDictionary
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
+from torch.utils._python_dispatch import is_traceable_wrapper_subclass
 from torch.utils.weak import WeakTensorKeyDictionary
 
 from overpaint.errors import ModelError
@@ -21,7 +23,7 @@ from overpaint.models.checksum import digests, gathered
 from overpaint.models.model import Model
 from overpaint.models.places import module_of
 from overpaint.models.sites import stored_name
-from overpaint.models.weights import changes_by_others, originals
+from overpaint.models.weights import changes_by_others, originals, unchanging
 from overpaint.types import Change, Site, joint_fingerprint
 
 PRECISIONS = (torch.float32, torch.float16, torch.bfloat16)
@@ -64,7 +66,7 @@ def components(model: Model) -> tuple[str, ...]:
 
 
 def origin(model: Model, deltas: Sequence[Change]) -> Origin:
-    """What a patch of ``deltas`` computed on ``model`` says about it: ``Patch(..., **origin(...))``.
+    """What ``Patch(deltas, ..., **origin(model, deltas))`` says of the model it was computed on.
 
     A change of a text encoder depends on that encoder alone; one of the denoiser also on the text
     encoders whose states it reads.
@@ -93,6 +95,13 @@ def marks(
     Raises:
         ModelError: If weights are not in memory (sequential offloading).
     """
+    with unchanging():
+        return _marks(model, component, precisions, sites)
+
+
+def _marks(
+    model: Model, component: str, precisions: Sequence[torch.dtype], sites: Sequence[Site]
+) -> tuple[str, ...]:
     weights = _weights(model, component, sites)
     names = sorted(weights)
     values = _as_loaded(model, component, [weights[name] for name in names])
@@ -140,22 +149,31 @@ def _known(weights: Sequence[Tensor], values: Sequence[Tensor]) -> list[_Known]:
 
 def _samples(values: Sequence[Tensor]) -> list[bytes]:
     """Values of each tensor on a grid, as bytes."""
-    grids = [
-        value[tuple(slice(None, None, -(-n // _GRID)) for n in value.shape)] for value in values
-    ]
-    return gathered([grid.detach().to(torch.float32).reshape(-1) for grid in grids])
+    grids = []
+    for value in values:
+        steps = tuple(slice(None, None, -(-n // _GRID)) for n in value.shape)
+        grids.append(value.detach()[steps].to(torch.float32).reshape(-1))
+    return gathered(grids)
 
 
 def _weights(model: Model, component: str, sites: Sequence[Site]) -> dict[str, Tensor]:
     """The parameters of ``component`` that count, under names without layout and wrappers."""
     if component != model.family.denoiser:
         return dict(base_parameters(model.component(component)))
-    found: dict[str, Tensor] = {}
-    read = [site for path in model.family.paths(model) for site in path.sites]
-    for site in (*read, *(site for site in sites if site.component == component)):
-        for name, parameter in module_of(model, site).named_parameters(recurse=False):
-            found[f"{stored_name(site)}.{name}"] = parameter
-    return found
+    denoiser = model.component(component)
+    if denoiser not in _READ:
+        _READ[denoiser] = tuple(s for path in model.family.paths(model) for s in path.sites)
+    also = (site for site in sites if site.component == component)
+    named = {stored_name(site): site for site in (*_READ[denoiser], *also)}
+    return {
+        f"{stored}.{name}": parameter
+        for stored, site in named.items()
+        for name, parameter in module_of(model, site).named_parameters(recurse=False)
+    }
+
+
+# The sites of denoisers that read text: finding them takes longer than all the rest of an apply.
+_READ: WeakKeyDictionary[nn.Module, tuple[Site, ...]] = WeakKeyDictionary()
 
 
 def _as_loaded(model: Model, component: str, weights: Sequence[Tensor]) -> list[Tensor]:
@@ -167,10 +185,16 @@ def _as_loaded(model: Model, component: str, weights: Sequence[Tensor]) -> list[
             "enable_model_cpu_offload() is fine."
         )
     embedding = _embedding(model.component(component))
+    values = [_plain(value) for value in originals(weights)]
     return [
-        value if weight is not embedding else value[: _vocabulary(model, component, len(value))]
-        for weight, value in zip(weights, originals(weights), strict=True)
+        value[: _vocabulary(model, component, len(value))] if weight is embedding else value
+        for weight, value in zip(weights, values, strict=True)
     ]
+
+
+def _plain(value: Any) -> Tensor:
+    """``value`` itself, or what a quantised tensor stands for."""
+    return value.dequantize() if is_traceable_wrapper_subclass(value) else value
 
 
 def _embedding(component: Any) -> Tensor | None:

@@ -204,9 +204,7 @@ def _other_folder(path: Path, said: str) -> str:
     """What a folder without an index is, and what to do."""
     lead = f"Folder {said} holds no diffusers pipeline: it has no {INDEX}."
     if (path.parent / INDEX).is_file():
-        return (
-            f"{said} is only the {path.name} of a pipeline; give the whole folder, {path.parent}."
-        )
+        return f"{said} is only the {path.name} of a pipeline; give all of it, {path.parent}."
     inner = sorted(each.parent for depth in ("*", "*/*") for each in path.glob(f"{depth}/{INDEX}"))
     if inner:
         return f"{lead} One lies in it: give {inner[0]}."

@@ -5,6 +5,7 @@ Every hook is removed when the block ends, also when it ends by an exception.
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from typing import Any
@@ -40,16 +41,16 @@ def _watch(module: nn.Module, calls: list[torch.Tensor], outputs: bool) -> Any:
 
 
 @contextmanager
-def replace(module: nn.Module, change: Change) -> Iterator[None]:
+def replace(module: nn.Module, change: Change, index: int = 0) -> Iterator[None]:
     """Put ``change(output)`` in the place of the module's output.
 
-    Where the output is a tuple, its first element is changed. ``change`` must return a new tensor
-    and leave the one it is given as it is.
+    Where the output is a tuple, its element ``index`` is changed. ``change`` must return a new
+    tensor and leave the one it is given as it is.
     """
 
     def after(_module: nn.Module, _args: Any, output: Any) -> Any:
         if isinstance(output, tuple):
-            return (change(output[0]), *output[1:])
+            return (*output[:index], change(output[index]), *output[index + 1 :])
         return change(output)
 
     handle = module.register_forward_hook(after)
@@ -71,6 +72,28 @@ def replace_input(module: nn.Module, change: Change) -> Iterator[None]:
         yield
     finally:
         handle.remove()
+
+
+@contextmanager
+def replace_arguments(
+    module: nn.Module, change: Callable[[dict[str, Any]], dict[str, Any]]
+) -> Iterator[None]:
+    """Put ``change(arguments)`` in the place of the module's arguments, all of them by name."""
+
+    def before(_module: nn.Module, args: Any, kwargs: dict[str, Any]) -> Any:
+        return (), change(named_arguments(module, args, kwargs))
+
+    handle = module.register_forward_pre_hook(before, with_kwargs=True)
+    try:
+        yield
+    finally:
+        handle.remove()
+
+
+def named_arguments(module: nn.Module, args: Any, kwargs: dict[str, Any]) -> dict[str, Any]:
+    """Arguments of a call of ``module``, those given by place under the names they stand for."""
+    names = inspect.signature(module.forward).parameters
+    return dict(zip(names, args, strict=False)) | kwargs
 
 
 def _first(values: Any) -> torch.Tensor:

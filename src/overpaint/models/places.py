@@ -102,7 +102,7 @@ def _check_used(model: Model, site: Site, place: Place) -> None:
     where = f"{site.component} {site.name}"
     parent, _, leaf = site.name.rpartition(".")
     attention = submodule(model.component(site.component), parent) if parent else None
-    if leaf in _FUSED and getattr(attention, "fused_projections", False):
+    if leaf in _FUSED and _fused(attention):
         raise SiteError(
             f"expected separate projections at {where}, got fused ones, which do not read it; call "
             "pipeline.unfuse_qkv_projections() first, and fuse them again afterwards"
@@ -117,6 +117,17 @@ def _check_used(model: Model, site: Site, place: Place) -> None:
             f"expected a plain weight at {where}, got one that is computed anew at every call; "
             "remove its parametrization first (torch.nn.utils.parametrize)"
         )
+
+
+def _fused(attention: Any) -> bool:
+    """Whether an attention module reads fused projections.
+
+    diffusers' older attention class keeps its flag when it is told to unfuse, and takes another
+    processor; the newer ones drop the flag.
+    """
+    fused = getattr(attention, "fused_projections", False)
+    processor = type(getattr(attention, "processor", None)).__name__
+    return fused and (hasattr(attention, "_default_processor_cls") or "Fused" in processor)
 
 
 def _check_shape(place: Place, delta: Change) -> None:

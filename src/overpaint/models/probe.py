@@ -46,8 +46,8 @@ class Probe:
         if not float((found - wanted).norm()) <= 0.1 * float(wanted.norm()) + noise:
             raise PatchError(
                 f"expected {place.site.component} {place.site.name} to compute with the edited "
-                f"weight, got the output of another one from its {type(place.outer).__name__}; take "
-                "off what stands in its place (quantisation, offloading, compiled or fused layers)"
+                f"weight, got the output of another one from its {type(place.outer).__name__}; "
+                "take off what stands in its place (quantised, offloaded or fused layers)"
             )
 
 

@@ -118,17 +118,21 @@ def sample_pairs(
     conditionings: Sequence[Conditioning],
     seeds: Sequence[int],
     sampling: Sampling | None = None,
+    *,
+    around: Around | None = None,
+    progress: Progress | None = None,
 ) -> Tensor:
     """One picture of each pair, ``conditionings[i]`` from ``seeds[i]``: uint8 ``[n, 3, H, W]``.
 
-    The same pictures as :func:`sample` gives.
+    The same pictures as :func:`sample` gives. Pairs whose texts have one length fill the batches
+    in the order in which they are given.
     """
     chosen = checked_seeds(seeds)
     if len(conditionings) != len(chosen):
         raise PromptError(
             f"Expected a seed for each prompt, got {len(chosen)} for {len(conditionings)}."
         )
-    return _generate(model, conditionings, list(enumerate(chosen)), sampling)
+    return _generate(model, conditionings, list(enumerate(chosen)), sampling, around, progress)
 
 
 @torch.no_grad()

@@ -112,12 +112,15 @@ def resolve(model: Model, component: str, stored_name: str) -> Site:
 
 def submodule(root: nn.Module, name: str) -> nn.Module | None:
     """The module ``name`` under ``root`` whatever wrappers are on the way, or None."""
-    module: Any = root
+    module: nn.Module | None = root
     for part in name.split("."):
-        module = getattr(getattr(module, "_orig_mod", module), part, None)
-        if module is None:
-            return None
-    return getattr(module, "_orig_mod", module)
+        # Not by attribute: diffusers makes looking for one that is not there slow.
+        module = None if module is None else _uncompiled(module)._modules.get(part)
+    return None if module is None else _uncompiled(module)
+
+
+def _uncompiled(module: nn.Module) -> nn.Module:
+    return module._modules.get("_orig_mod") or module
 
 
 def _linear(model: Model, component: str, name: str) -> nn.Linear:

@@ -13,6 +13,7 @@ from overpaint.models.model import Model
 from overpaint.models.tokens import (
     PromptTokens,
     as_read,
+    is_cut,
     max_length,
     prompt_tokens,
     token_count,
@@ -26,30 +27,33 @@ def subject_span(model: Model, prompt: str, subject: str, component: str = "text
 
     Case, runs of white space, and the kind of apostrophe or Unicode composition make no
     difference; a subject matches whole words only ("rose" is not in "roses", but "canada" is in
-    "canada's"). Of several occurrences the last one counts: it has read all the others.
+    "canada's"). Of several occurrences the last one that the text encoder reads counts: it has read
+    all the others.
 
     Raises:
         PromptError: If the subject is not in the prompt, or is cut off because the prompt is longer
             than the text encoder reads.
     """
     read = prompt_tokens(model, prompt, component)
-    found = _find(read.prompt, as_read(model, subject, component))
-    if found is None:
+    places = _find(read.prompt, as_read(model, subject, component))
+    if not places:
         raise PromptError(
             f"The subject {subject!r} is not in the prompt {prompt!r}; they must agree."
         )
-    first, last = found
-    inside = [i for i, (a, b) in enumerate(read.offsets) if a < b and a < last and b > first]
-    whole = max((b for _, b in read.offsets), default=0)
-    if inside and whole >= last:
-        return range(read.first + inside[0], read.first + inside[-1] + 1)
-    if whole < last:
-        count, limit = token_count(model, prompt, component), max_length(model, component)
-        raise PromptError(
-            f"The prompt has {count} tokens and {component} reads {limit}, so that the subject "
-            f"{subject!r} is cut off; shorten the prompt: {prompt!r}"
-        )
-    raise PromptError(f"The tokenizer drops the subject {subject!r} of {prompt!r}.")
+    cut = is_cut(model, prompt, component)
+    stop = max((b for _, b in read.offsets), default=0) if cut else len(read.prompt)
+    for first, last in places:
+        inside = [i for i, (a, b) in enumerate(read.offsets) if a < b and a < last and b > first]
+        if inside and last <= stop:
+            return range(read.first + inside[0], read.first + inside[-1] + 1)
+    if not cut:
+        raise PromptError(f"The tokenizer drops the subject {subject!r} of {prompt!r}.")
+    count, limit = token_count(model, prompt, component), max_length(model, component)
+    limit += model.family.dropped(model, component)
+    raise PromptError(
+        f"The prompt has {count} tokens and {component} reads {limit}, so that the subject "
+        f"{subject!r} is cut off; shorten the prompt: {prompt!r}"
+    )
 
 
 def last_subject_token(
@@ -84,7 +88,8 @@ def align(
             word = ours.prompt[ours.offsets[positions[0]][0] : ours.offsets[positions[-1]][1]]
             raise PromptError(
                 f"Cannot align {source!r} with {destination!r}: {word.strip()!r} has no partner. "
-                "The destination must contain the words of the source in their order."
+                "The destination must contain the words of the source in their order"
+                f"{_cut_note(model, destination, component)}."
             )
         pairs |= {
             ours.first + here: theirs.first + there
@@ -120,19 +125,27 @@ def _plain(token: str) -> str:
     return {"an</w>": "a</w>", "an": "a"}.get(bare, bare)
 
 
-def _find(prompt: str, subject: str) -> tuple[int, int] | None:
-    """Character range ``[first, last)`` of the last occurrence of ``subject`` in ``prompt``."""
+def _cut_note(model: Model, prompt: str, component: str) -> str:
+    """What to add to a message about ``prompt`` if its end is cut off."""
+    if not is_cut(model, prompt, component):
+        return ""
+    return f", and {component} reads the first {max_length(model, component)} tokens only"
+
+
+def _find(prompt: str, subject: str) -> list[tuple[int, int]]:
+    """Character ranges ``[first, last)`` of ``subject`` in ``prompt``, the last one first."""
     text, places = _fold(prompt)
     wanted, _ = _fold(subject.strip())
     if not wanted:
         raise PromptError("The subject is empty; name a part of the prompt.")
+    found = []
     start = text.rfind(wanted)
     while start >= 0:
         end = start + len(wanted)
         if not _inside_word(text, start) and not _inside_word(text, end):
-            return places[start], places[end - 1] + 1
+            found.append((places[start], places[end - 1] + 1))
         start = text.rfind(wanted, 0, end - 1)
-    return None
+    return found
 
 
 def _inside_word(text: str, cut: int) -> bool:

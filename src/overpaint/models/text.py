@@ -22,6 +22,7 @@ from overpaint.models.spans import align, end_rows, last_subject_token, subject_
 from overpaint.models.tokens import (
     Tokens,
     empty_prompt,
+    is_cut,
     max_length,
     prompt_tokens,
     refuse_empty,
@@ -37,6 +38,7 @@ __all__ = [
     "encode",
     "end_rows",
     "hidden_states",
+    "is_cut",
     "last_subject_token",
     "max_length",
     "pooled",

@@ -85,7 +85,11 @@ def max_length(model: Model, component: str = "text_encoder") -> int:
 def as_read(model: Model, prompt: str, component: str = "text_encoder") -> str:
     """``prompt`` as the tokenizer is given it: a textual inversion as all of its vectors."""
     convert = getattr(model.pipeline, "maybe_convert_prompt", None)
-    return convert(prompt, model.tokenizer(component)) if convert else prompt
+    tokenizer = model.tokenizer(component)
+    added = getattr(tokenizer, "added_tokens_encoder", {})
+    # The pipeline's conversion tokenizes, which takes time and warns of long prompts.
+    inverted = any(f"{token}_1" in added for token in added)
+    return convert(prompt, tokenizer) if convert and inverted else prompt
 
 
 def refuse_empty(prompts: Sequence[str]) -> None:
@@ -102,6 +106,12 @@ def token_count(model: Model, prompt: str, component: str = "text_encoder") -> i
     template = model.family.template(model, as_read(model, prompt, component), component)
     options = {"add_special_tokens": template.special, "verbose": False}
     return len(model.tokenizer(component)(template.text, **options).input_ids)
+
+
+def is_cut(model: Model, prompt: str, component: str = "text_encoder") -> bool:
+    """Whether ``prompt`` is longer than the pipeline reads, so that its end is cut off."""
+    limit = max_length(model, component) + model.family.dropped(model, component)
+    return token_count(model, prompt, component) > limit
 
 
 def tokenize(

@@ -15,7 +15,7 @@ from __future__ import annotations
 
 import threading
 import weakref
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass, field
 from typing import Any, NoReturn
@@ -44,6 +44,7 @@ __all__ = [
     "originals",
     "pop",
     "push",
+    "unchanging",
     "with_deltas",
     "written_out",
 ]
@@ -106,6 +107,13 @@ def exclusive(model: Model) -> Iterator[None]:
 
 
 @contextmanager
+def unchanging() -> Iterator[None]:
+    """Inside, no other thread puts deltas on any model or takes them off: to read weights."""
+    with _BOOKS:
+        yield
+
+
+@contextmanager
 def with_deltas(model: Model, deltas: Sequence[Change]) -> Iterator[None]:
     """Put ``deltas`` on ``model`` inside the ``with`` block, on top of what is already on it.
 
@@ -141,7 +149,7 @@ def push(model: Model, deltas: Sequence[Change]) -> Layer:
             weight as it was.
         WeightsChangedError: If a weight is no longer what earlier patches have made it.
     """
-    with uninterrupted(), _BOOKS, torch.no_grad():
+    with uninterrupted() as held, _BOOKS, torch.no_grad():
         places = [place_of(model, delta) for delta in deltas]
         layer = Layer()
         stacked = _addresses()
@@ -158,6 +166,8 @@ def push(model: Model, deltas: Sequence[Change]) -> Layer:
         except BaseException:
             _take_off(layer)
             raise
+        if held:  # the caller gets no layer to take off
+            _take_off(layer)
         return layer
 
 
@@ -257,14 +267,19 @@ def _put_on(layer: Layer, deltas: Sequence[Change]) -> None:
             stack = _STACKS[touched.key] = _Stack(touched.key.detach().clone())
         stack.layers.setdefault(layer.key, []).append(delta)
     first = {id(touched.key): touched for touched in layer.touched}
-    written = _refresh([touched.key for touched in first.values()])
-    for touched, finite in zip(first.values(), written, strict=True):
-        if not finite:
+    moved: _Moved = {}
+    factors = {key: _factors(touched.key, moved) for key, touched in first.items()}
+    bounds = gathered([_bound(pairs) for pairs in factors.values()])
+    for (key, touched), bound in zip(first.items(), bounds, strict=True):
+        largest = torch.finfo(touched.weight.dtype).max / 2
+        # The bound is a rough one: beyond it the weights themselves are looked at.
+        if not np.frombuffer(bound, "<f4")[0] <= largest and _overflows(touched.key, factors[key]):
             raise PatchError(
                 f"expected finite weights with the patch on, got infinity or NaN in the "
                 f"{touched.weight.dtype} of {touched.site.component} {touched.site.name}; the "
                 "patch is too large for this model: compute it again"
             )
+    _refresh([touched.key for touched in first.values()], factors)
 
 
 def _take_off(layer: Layer, *, force: bool = False) -> None:
@@ -282,14 +297,19 @@ def _take_off(layer: Layer, *, force: bool = False) -> None:
     layer.touched.clear()
 
 
-def _refresh(weights: Sequence[Tensor]) -> list[bool]:
-    """Give ``weights`` the values their stacks say, and tell which are finite.
+_Pairs = list[tuple[Tensor, Tensor]]
+_Moved = dict[tuple[int, torch.device, torch.dtype], Tensor]
 
-    Stacks with nothing left on them are dropped. Every weight is tried, even if one fails.
+
+def _refresh(weights: Sequence[Tensor], factors: Mapping[int, _Pairs] | None = None) -> None:
+    """Give ``weights`` the values their stacks say; drop stacks with nothing left on them.
+
+    Every weight is tried, even if one fails. ``factors`` are those of :func:`_factors`, by the ids
+    of the weights, if they are known.
     """
-    moved: dict[tuple[Any, ...], Tensor] = {}
+    moved: _Moved = {}
     failed: list[BaseException] = []
-    written, bits, totals = [], [], []
+    written: list[tuple[Tensor, Tensor]] = []
     for weight in weights:
         stack = _STACKS[weight]
         try:
@@ -297,32 +317,26 @@ def _refresh(weights: Sequence[Tensor]) -> list[bool]:
                 _write(weight, stack.original)
                 del _STACKS[weight]
                 continue
-            value = _value(weight, stack, moved)
-            # Cheaper than `isfinite` of every value: infinity and NaN show in the sum.
-            total = torch.sum(value, dtype=torch.float32).reshape(1)
-            mark = bit_sum(value)
+            pairs = factors[id(weight)] if factors else _factors(weight, moved)
+            value = _value(weight, pairs)
+            bits = bit_sum(value)
             _write(weight, value)
+            written.append((weight, bits))
         except BaseException as error:
             failed.append(error)
-            continue
-        written.append(weight)
-        bits.append(mark)
-        totals.append(total)
-    for weight, mark in zip(written, gathered(bits), strict=True):
+    for (weight, _), mark in zip(written, gathered([bits for _, bits in written]), strict=True):
         _STACKS[weight].written = mark
     if failed:
         raise failed[0]
-    sums = gathered(totals)
-    return [
-        bool(np.isfinite(np.frombuffer(total, "<f4"))[0]) or bool(torch.isfinite(weight).all())
-        for weight, total in zip(written, sums, strict=True)
-    ]
 
 
-def _value(weight: Tensor, stack: _Stack, moved: dict[tuple[Any, ...], Tensor]) -> Tensor:
-    """``W0 + Σ ΔW`` in the precision of ``weight``; ``moved`` keeps factors that sites share."""
-    exact = torch.promote_types(stack.original.dtype, torch.float32)
-    start = stack.original.to(weight.device, exact)
+def _factors(weight: Tensor, moved: _Moved) -> _Pairs:
+    """``b [d_out, r]`` and ``a [r, d_in]`` of every delta on ``weight``, where it is.
+
+    ``moved`` keeps the factors that several sites share once they are on the weight's device.
+    """
+    stack = _STACKS[weight]
+    exact = _exact(stack.original)
 
     def here(factor: Tensor) -> Tensor:
         place = (id(factor), weight.device, exact)
@@ -330,13 +344,38 @@ def _value(weight: Tensor, stack: _Stack, moved: dict[tuple[Any, ...], Tensor]) 
             moved[place] = factor.to(weight.device, exact)
         return moved[place]
 
+    start = stack.original.to(weight.device, exact)
+    return [
+        (start @ here(d.left) if isinstance(d, RelativeDelta) else here(d.b), here(d.a))
+        for layer in stack.layers.values()
+        for d in layer
+    ]
+
+
+def _value(weight: Tensor, pairs: _Pairs) -> Tensor:
+    """``W0 + Σ B A`` in the precision of ``weight``, in memory of its own."""
+    original = _STACKS[weight].original
+    start = original.to(weight.device, _exact(original))
     value = start
-    for delta in (delta for layer in stack.layers.values() for delta in layer):
-        relative = isinstance(delta, RelativeDelta)
-        b = start @ here(delta.left) if relative else here(delta.b)
-        a = here(delta.a)
+    for b, a in pairs:
         value = torch.addmm(start, b, a) if value is start else value.addmm_(b, a)
     return value.to(weight.dtype)
+
+
+def _exact(weight: Tensor) -> torch.dtype:
+    return torch.promote_types(weight.dtype, torch.float32)
+
+
+def _bound(pairs: _Pairs) -> Tensor:
+    """No entry of ``Σ B A`` is larger, ``[1]`` float32: ``|bᵢ · aⱼ| <= ‖bᵢ‖ ‖aⱼ‖``."""
+    bounds = [b.norm(dim=1).amax() * a.norm(dim=0).amax() for b, a in pairs]
+    return torch.stack(bounds).sum(dtype=torch.float32).reshape(1)
+
+
+def _overflows(weight: Tensor, pairs: _Pairs) -> bool:
+    """Whether a finite value of the original becomes infinite or NaN."""
+    finite = torch.isfinite(_STACKS[weight].original.to(weight.device))
+    return not bool(torch.isfinite(_value(weight, pairs))[finite].all())
 
 
 def _write(weight: Tensor, value: Tensor) -> None:

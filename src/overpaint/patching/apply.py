@@ -52,9 +52,8 @@ def apply(model: Model, patch: Patch, *, force: bool = False) -> Applied:
     """
     check_patch(patch)
     try:
-        check(model, patch.deltas)
         if not force:
-            check_fingerprint(model, patch)
+            _check_origin(model, patch)
         return Applied(model, patch, push(model, patch.deltas))
     except (SiteError, ModelError) as error:
         raise PatchError(f"the patch does not fit this model: {error}") from error
@@ -82,6 +81,14 @@ def _revert(handle: Applied) -> None:
         raise
 
 
+def _check_origin(model: Model, patch: Patch) -> None:
+    try:
+        check_fingerprint(model, patch)
+    except (PatchError, ModelError, SiteError):
+        check(model, patch.deltas)  # that a LoRA is fused, for one, says more
+        raise
+
+
 def check_fingerprint(model: Model, patch: Patch) -> None:
     """Raise PatchError unless ``patch`` was computed on the weights of ``model``.
 
@@ -102,7 +109,7 @@ def check_fingerprint(model: Model, patch: Patch) -> None:
         if wanted[0] not in rounded:
             which = f"{name} has the" if name else "weights have the"
             raise PatchError(
-                f"expected a model whose {which} fingerprint {wanted[0][:16] or '(none)'}, on which "
-                f"this {patch.method} patch was computed, got {found[:16]} ({model.name}); load that "
-                "model, or use force to put it on other weights of the same shapes"
+                f"expected a model whose {which} fingerprint {wanted[0][:16] or '(none)'}, on "
+                f"which this {patch.method} patch was computed, got {found[:16]} ({model.name}); "
+                "load that model, or use force to put it on other weights of the same shapes"
             )

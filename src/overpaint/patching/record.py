@@ -1,12 +1,12 @@
 """A patch as plain data: one JSON text and named tensors, with everything checked on the way back.
 
 The text is an object with format, library version, method, config, edits, info, the fingerprints of
-components (as they are, and rounded), family, the sites in order (layout-free names) and a SHA-256 over all
-of it and the factors. The tensors are ``{i:04d}.a [r, d_in]`` and either ``{i:04d}.b [d_out, r]``
-or, of a change told by the model's weights, ``{i:04d}.left [d_in, r]`` of site ``i``, float32. Each
-site names the number under which each of its factors is stored: where several sites have the same,
-that of the first. Format 2 had one fingerprint for the whole model. Format 1 had neither ``left``
-nor family nor the fingerprints of rounded weights, and a ``b`` for every site.
+components (as they are, and rounded), family, the sites in order (layout-free names) and a SHA-256
+over all of it and the factors. The tensors are ``{i:04d}.a [r, d_in]`` and either ``{i:04d}.b
+[d_out, r]`` or, of a change told by the model's weights, ``{i:04d}.left [d_in, r]`` of site ``i``,
+float32. Each site names the number under which each of its factors is stored: where several sites
+have the same, that of the first. Format 2 had one fingerprint for the whole model. Format 1 had
+neither ``left`` nor family nor the fingerprints of rounded weights, and a ``b`` for every site.
 """
 
 from __future__ import annotations

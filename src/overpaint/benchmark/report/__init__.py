@@ -1,53 +1,94 @@
-"""``overpaint report``: a run as a page to read and as tables to use."""
+"""``overpaint report``: a run as a page to read and as tables to use.
+
+pandas, jinja2 and matplotlib come with ``overpaint[benchmark]``, so they are imported on use.
+"""
 
 from __future__ import annotations
 
+from importlib import import_module
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-from overpaint.benchmark.report import compare, paper, tables
-from overpaint.benchmark.report.measures import measures
-from overpaint.benchmark.report.page import page
-from overpaint.benchmark.report.read import Findings, read
-from overpaint.benchmark.report.table import Table
-from overpaint.benchmark.report.text import records_to_csv, to_csv, to_latex, to_markdown
-from overpaint.errors import OutputError
+from overpaint.errors import OutputError, PatchError
 from overpaint.patching.atomic import write_whole
 
-__all__ = ["PAGE", "Findings", "read", "report"]
+if TYPE_CHECKING:
+    from overpaint.benchmark.report.data import RunData
+
+__all__ = ["PAGE", "read_run", "write_report"]
 
 PAGE = "report.html"
-PICTURES = 30  # cases with their pictures in the page
+REQUIRED = ("pandas", "jinja2", "matplotlib.figure")
 
 
-def report(run: Path, folder: Path | None = None, *, pictures: int = PICTURES) -> list[Path]:
-    """Write the report of the run in the folder ``run``; the files, the page first.
+def read_run(folder: Path) -> RunData:
+    """Read the run in ``folder`` into data frames.
 
-    ``folder`` is made if need be (default: ``run/report``). The page has the pictures of the
-    worst ``pictures`` cases. A run that is still going on may be reported, and the page says so.
-    DataError for something that is no run or has no results; OutputError where the files cannot
-    be written or matplotlib is missing.
+    Args:
+        folder: Folder of a run of ``overpaint bench``; the run may still be going on.
+
+    Returns:
+        The run as data frames, see :class:`overpaint.benchmark.report.data.RunData`.
+
+    Raises:
+        DataError: There is no run in the folder, or it has no results yet.
+        OutputError: pandas, jinja2 or matplotlib is not installed.
     """
-    found = read(run)
+    _require()
+    from overpaint.benchmark.report import data
+
+    return data.read_run(folder)
+
+
+def write_report(run: Path, folder: Path | None = None, *, pictures: int = 30) -> list[Path]:
+    """Write a run as one HTML page and as CSV, Markdown and LaTeX tables.
+
+    Args:
+        run: Folder of a run of ``overpaint bench``; the run may still be going on.
+        folder: Where to write, ``run/report`` by default; created if it does not exist.
+        pictures: For how many cases the page contains the pictures, the worst first.
+
+    Returns:
+        The files written, the page first.
+
+    Raises:
+        DataError: There is no run in the folder, or it has no results yet.
+        OutputError: A file cannot be written; or pandas, jinja2 or matplotlib is not installed.
+    """
+    data = read_run(run)
+    from overpaint.benchmark.report.page import html_page
+    from overpaint.benchmark.report.render import to_csv, to_latex, to_markdown
+    from overpaint.benchmark.report.tables import long_frames, summary_tables
+
+    tables = summary_tables(data)
+    texts = {f"{t.name}.csv": to_csv(t) for t in tables if not t.name.startswith("measures")}
+    texts |= {f"{n}.csv": frame.to_csv(index=False) for n, frame in long_frames(data).items()}
+    texts |= {"tables.md": to_markdown(tables), "tables.tex": to_latex(tables)}
     folder = run / "report" if folder is None else folder
-    made = _tables(found)
-    shown = [table for table in made if not table.name.startswith("measures")]
-    texts = {f"{table.name}.csv": to_csv(table) for table in shown}
-    texts |= {"measures.csv": records_to_csv(found.measures)} if found.measures else {}
-    texts |= {"cases.csv": records_to_csv(found.scores)} if found.scores else {}
-    texts |= {"tables.md": to_markdown(made), "tables.tex": to_latex(made)}
-    files = {PAGE: page(found, made, texts, pictures), **texts}
+    return _write(folder, {PAGE: html_page(data, tables, texts, pictures), **texts})
+
+
+def _write(folder: Path, files: dict[str, str]) -> list[Path]:
     try:
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise OutputError(
-            f"cannot make the folder {str(folder)!r}: {error.strerror}; choose another with --out"
+            f"cannot create the folder {str(folder)!r}: {error.strerror}; choose another with --out"
         ) from error
-    for name, text in files.items():
-        write_whole(folder / name, text.encode())
+    try:
+        for name, text in files.items():
+            write_whole(folder / name, text.encode())
+    except PatchError as error:
+        raise OutputError(str(error)) from error
     return [folder / name for name in files]
 
 
-def _tables(found: Findings) -> list[Table]:
-    own = [tables.results(found), compare.comparison(found), *measures(found)]
-    rest = tables.costs(found), paper.elsewhere(found, tables.SCORES)
-    return [table for table in (*own, *rest) if table is not None]
+def _require() -> None:
+    for name in REQUIRED:
+        try:
+            import_module(name)
+        except ImportError as error:
+            raise OutputError(
+                f"reports need {name.partition('.')[0]}, which is not installed: "
+                "pip install 'overpaint[benchmark]'"
+            ) from error

@@ -1,140 +1,163 @@
-"""The page: what was found, how sure it is, where it failed, and how to make it again."""
+"""The page: gathers what the templates show."""
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
-from importlib.resources import files
+from typing import Any
 
-from overpaint.benchmark.report import curves, origin, overview, shares
-from overpaint.benchmark.report.drill import drill_down
-from overpaint.benchmark.report.headline import headline
-from overpaint.benchmark.report.markup import Html, element, join
-from overpaint.benchmark.report.read import Findings
-from overpaint.benchmark.report.table import Table
-from overpaint.benchmark.report.tablepage import bare, shown
-from overpaint.benchmark.report.windows import is_windows, window_cases
+from jinja2 import Environment, PackageLoader, StrictUndefined
 
-MANY = 12  # conditions up to which all kinds of cases are shown at once
-POLICY = "default-src 'none'; img-src data:; style-src 'unsafe-inline'; script-src 'unsafe-inline'"
+from overpaint.benchmark.report import plots
+from overpaint.benchmark.report.data import RunData
+from overpaint.benchmark.report.formatting import SCORE, format_p, plural
+from overpaint.benchmark.report.gallery import CaseGallery, best_window, clip_scores, data_uri
+from overpaint.benchmark.report.render import Table
+from overpaint.benchmark.report.tables import ALPHA, leads
+from overpaint.benchmark.rows import OVERALL
+
+MEDIA_TYPES = {"csv": "text/csv", "md": "text/markdown", "tex": "text/x-tex"}
+ALREADY_SHOWN = ("title", "paper", "methods", "settings", "sweeps")
 
 
-def page(
-    found: Findings, made: Sequence[Table], downloads: Mapping[str, str], pictures: int
+def html_page(
+    run: RunData, tables: Sequence[Table], downloads: Mapping[str, str], pictures: int
 ) -> str:
-    """The whole page; ``downloads`` are the files that it offers, by name."""
-    by_name = {table.name: table for table in made}
-    measures = [table for table in made if table.name.startswith("measure")]
-    parts = [
-        _head(found),
-        _incomplete(found),
-        headline(found, by_name.get("significance")),
-        curves.sweeps(found),
-        _results(by_name.get("results"), found),
-        overview.overview(found),
-        _shown(by_name.get("significance")),
-        shares.women(found),
-        *(_unless_long(table) if table.name == "measures" else shown(table) for table in measures),
-        _unless_long(by_name.get("costs")),
-        _folded(by_name.get("paper")),
-        (window_cases if is_windows(found) else drill_down)(found, pictures),
-        origin.made(found),
-        origin.offered(downloads),
-    ]
-    sections = [element("section", part) for part in parts if part]
-    head = element(
-        "head",
-        element("meta", charset="utf-8"),
-        element("meta", name="viewport", content="width=device-width, initial-scale=1"),
-        element("meta", name="color-scheme", content="light dark"),
-        element("meta", http_equiv="Content-Security-Policy", content=POLICY),
-        element("title", found.title),
-        element("style", _own("page.css")),
-    )
-    body = element("body", element("main", *sections), element("script", _own("page.js")))
-    return f"<!doctype html>\n{element('html', head, body, lang='en')}\n"
+    """Render the page.
 
+    Args:
+        run: The run.
+        tables: Its summary tables.
+        downloads: Texts of the files that the page offers, by name.
+        pictures: For how many cases the page contains the pictures, the worst first.
 
-def _own(name: str) -> Html:
-    return Html(files("overpaint.benchmark.report").joinpath(name).read_text(encoding="utf-8"))
-
-
-def _shown(table: Table | None) -> Html | None:
-    return shown(table) if table else None
-
-
-def _unless_long(table: Table | None) -> Html | None:
-    return shown(table) if table and len(table.rows) <= MANY else _folded(table)
-
-
-def _folded(table: Table | None) -> Html | None:
-    """A table to look at on demand."""
-    if table is None:
-        return None
-    note = element("p", table.note, class_="note")
-    summary = element("summary", table.title)
-    return element("details", summary, note, bare(table), class_="more", id=table.name)
-
-
-def _results(table: Table | None, found: Findings) -> Html | None:
-    """The scores; of many conditions, those by kind of case only on demand.
-
-    So are all of them where curves show them.
+    Raises:
+        OutputError: matplotlib is not installed.
     """
-    drawn = bool(curves.series(found))
-    if table is None or (len(found.conditions) <= MANY and not drawn):
-        return _shown(table)
-    whole, parts = (
-        replace(table, rows=[row for row in table.rows if (row.group == "all") == wanted])
-        for wanted in (True, False)
+    by_name = {table.name: table for table in tables}
+    gallery = CaseGallery(run, pictures)
+    return _environment().get_template("page.html.j2").render(
+        run=run,
+        facts=_facts(run),
+        finding=finding(run),
+        tables=by_name,
+        measures=[table for name, table in by_name.items() if name.startswith("measures")],
+        curves=plots.curves(run),
+        curve_plots=plots.curve_plots(run),
+        curves_heading=plots.curves_heading(run),
+        references=list(plots.references(run)),
+        overview=plots.overview_plots(run),
+        women=plots.women_plot(run),
+        line_colors=plots.LINE_COLORS,
+        gallery=gallery,
+        is_windows=bool(run.configuration.get("window")),
+        provenance=_provenance(run),
+        downloads=[
+            (name, data_uri(f"{MEDIA_TYPES[name.rpartition('.')[2]]};charset=utf-8", text.encode()))
+            for name, text in downloads.items()
+        ],
+    )  # fmt: skip
+
+
+def finding(run: RunData) -> dict[str, Any]:
+    """What the sentence at the head of the page says; empty if there is nothing to compare."""
+    if run.configuration.get("window"):
+        return _best_windows(run)
+    return _gender_gaps(run) or _lead(run)
+
+
+def _environment() -> Environment:
+    environment = Environment(
+        loader=PackageLoader("overpaint.benchmark.report"),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
     )
-    kinds = element("summary", "By kind of case"), bare(parts)
-    by_kind = element("details", *kinds, class_="more") if parts.rows else None
-    if not drawn or len(found.conditions) <= MANY:
-        return join(shown(whole), by_kind)
-    note = element("p", table.note, class_="note")
-    points = element("summary", f"{table.title} of every point"), bare(whole), note
-    return join(element("details", *points, class_="more", id=table.name), by_kind)
+    environment.filters["plain"] = plain
+    return environment
 
 
-def _head(found: Findings) -> Html:
-    configuration = found.configuration
-    seeds = configuration.get("seeds")
-    count = seeds if isinstance(seeds, int) else len(seeds) if seeds else 0
+def _facts(run: RunData) -> list[str]:
+    configuration = run.configuration
+    judge = configuration.get("judge")
+    counts = {"case": len(run.cases), "profession": len(run.professions), "seed": run.seeds}
     facts = [
-        f"{configuration['model']}" if configuration.get("model") else "",
-        ", ".join(configuration.get("data") or ()),
-        _many(len(found.cases), "case"),
-        _many(len(shares.professions(found)), "profession"),
-        _many(count, "seed"),
-        f"{len(found.results):,} pictures judged" if found.results else "",
-        f"judge {configuration['judge']}" if configuration.get("judge") else "",
+        str(configuration.get("model") or ""),
+        ", ".join(map(str, configuration.get("data") or ())),
+        *(plural(count, noun) for noun, count in counts.items() if count),
+        f"{plural(len(run.pictures), 'picture')} judged" if len(run.pictures) else "",
+        f"judge {judge}" if judge else "",
     ]
-    return join(
-        element("h1", found.title),
-        element("p", " · ".join(fact for fact in facts if fact), class_="facts"),
-    )
+    return [fact for fact in facts if fact]
 
 
-def _many(count: int, what: str) -> str:
-    return f"{count:,} {what}{'' if count == 1 else 's'}" if count else ""
+def _best_windows(run: RunData) -> dict[str, Any]:
+    scores = clip_scores(run)
+    kinds = dict.fromkeys(case.kind for case in run.cases)
+    best = {kind: best_window(run, kind, scores[scores.kind == kind]) for kind in kinds}
+    windows = {kind: window for kind, window in best.items() if window}
+    return {"windows": windows} if windows else {}
 
 
-def _incomplete(found: Findings) -> Html | None:
-    absent = sum(found.missing.values())
-    if not absent and not found.untouched:
-        return None
-    whole = absent + len(found.results)
-    names = ", ".join(f"{name} ({count:,})" for name, count in found.missing.items())
-    command = found.notes.get("command")
-    return element(
-        "div",
-        element("b", "This run is not complete. "),
-        f"{absent:,} of {whole:,} pictures are missing: {names}. Cases that are not all painted "
-        "are left out of the scores, so conditions may rest on different cases. "
-        if absent
-        else f"Nothing has been measured yet of {', '.join(found.untouched)}. ",
-        join("Go on with ", element("code", str(command)), ".") if command else None,
-        class_="warning",
-        role="alert",
-    )
+def _gender_gaps(run: RunData) -> dict[str, Any]:
+    """Δ of every method, the lowest first; empty for runs of other things than professions."""
+    overall = run.overall
+    gaps = overall[overall.measure == OVERALL].set_index("condition").value.to_dict()
+    editors = sorted((name for name in run.editors.index if name in gaps), key=lambda n: gaps[n])
+    if not editors:
+        return {}
+    rest = [name for name in run.conditions.index if name in gaps and name not in editors]
+    lowest = gaps[editors[0]]
+    return {
+        "closest": [run.labels[name] for name in editors if gaps[name] == lowest],
+        "improved": lowest < gaps.get(run.first("baseline"), 2.0),
+        "gaps": [(run.labels[name], f"{gaps[name]:.3f}") for name in (*editors, *rest)],
+    }
+
+
+def _lead(run: RunData) -> dict[str, Any]:
+    """The best editor, its F1, and its lead over the second."""
+    best, tests = leads(run)
+    score = run.score(best, "f1") if best else None
+    if best is None or score is None or tests.empty:
+        return {}
+    column = SCORE["f1"]
+    found = {
+        "best": run.labels[best],
+        "editors": len(run.ranked()),
+        "score": f"{column.format(score.value)} ({column.format_interval(score.low, score.high)})",
+    }
+    smallest = tests[tests.measure == "f1"].nsmallest(1, "value")
+    for _, condition, _, lead, _, _, p in smallest.itertuples():
+        found["second"] = run.labels[condition]
+        found["lead"] = column.format(lead) if round(100 * lead, column.decimals) > 0 else ""
+        found["p"], found["significant"] = format_p(p), p < ALPHA
+    return found
+
+
+def _provenance(run: RunData) -> dict[str, list[tuple[str, str]]]:
+    """Tables of names and values: configuration, settings, versions."""
+    notes = {k: v for k, v in run.notes.items() if k not in ("command", "versions")}
+    configuration = {
+        key: value
+        for key, value in run.configuration.items()
+        if key not in ALREADY_SHOWN and value not in (None, "", {})
+    }
+    settings = [
+        (own.label, ", ".join(f"{k} = {plain(v)}" for k, v in own.settings.items()) or "defaults")
+        for _, own in run.editors.iterrows()
+    ]
+    versions = run.notes.get("versions") or {}
+    return {
+        "Configuration": [(name, plain(v)) for name, v in (configuration | notes).items()],
+        "Settings of the methods": settings,
+        "Versions": [(name, plain(v)) for name, v in versions.items()],
+    }
+
+
+def plain(value: object) -> str:
+    """A JSON value as a person writes it."""
+    if isinstance(value, list) and all(not isinstance(v, list | dict) for v in value):
+        return ", ".join(plain(v) for v in value)
+    return value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)

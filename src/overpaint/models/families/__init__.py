@@ -10,7 +10,7 @@ from typing import Any
 
 from overpaint.errors import ModelError
 from overpaint.models.families.auraflow import AuraFlow
-from overpaint.models.families.base import Family, Segment, Template, TextPath
+from overpaint.models.families.base import Family, Segment, Template, TextLayer, TextPath
 from overpaint.models.families.chroma import Chroma
 from overpaint.models.families.deepfloyd import DeepFloydIF
 from overpaint.models.families.flux import Flux
@@ -36,6 +36,7 @@ __all__ = [
     "Family",
     "Segment",
     "Template",
+    "TextLayer",
     "TextPath",
     "family_called",
     "family_of",

@@ -11,7 +11,7 @@ from __future__ import annotations
 import copy
 import inspect
 from collections.abc import Callable, Hashable, Mapping, Sequence
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass, replace
 from importlib.util import find_spec
 from typing import TYPE_CHECKING, Any, ClassVar
@@ -74,6 +74,28 @@ class TextPath:
     def groups(self) -> tuple[tuple[Site, ...], ...]:
         """Sites that read the same rows."""
         return (self.sites,) if self.shared else self.layers
+
+
+@dataclass(frozen=True)
+class TextLayer:
+    """An attention layer of the denoiser at which the picture reads the text.
+
+    Attributes:
+        name: The attention module, by its dotted name in the denoiser.
+        projections: Its linear maps of the text, e.g. ``("to_k", "to_v")``, where those see nothing
+            but the text (cross-attention): what they give is the same at every step. Empty where
+            text and picture attend to each other (joint attention).
+        text: Of joint attention: the argument of the module that holds the text's tokens; empty
+            where they stand in one sequence with the picture's.
+        picture: Of joint attention: the argument that holds the picture's tokens, or all.
+        text_first: Of one sequence: whether the text's tokens stand before the picture's.
+    """
+
+    name: str
+    projections: tuple[str, ...] = ()
+    text: str = "encoder_hidden_states"
+    picture: str = "hidden_states"
+    text_first: bool = True
 
 
 @dataclass(frozen=True)
@@ -145,6 +167,10 @@ class Family:
     reads: ClassVar[Mapping[str, str]] = {}
     """What of a picture's text each text encoder is read for: ``"tokens"``, ``"pooled"`` or
     ``"tokens and pooled"``; ``"tokens"`` where it is left out."""
+    reads_embeddings: ClassVar[bool] = False
+    """Whether cross-attention reads ``prompt_embeds`` themselves, all of their rows."""
+    picture_tokens: ClassVar[str] = "x_embedder"
+    """The module of the denoiser that gives one row per token of the picture."""
     unsupported: ClassVar[Mapping[str, str]] = {}
     """What cannot be done with the family: capability to a reason that names what can."""
 
@@ -291,6 +317,27 @@ class Family:
         known = ", ".join(path.name for path in paths)
         raise ModelError(f"{model.name} has no text path {name!r}; it has: {known or 'none'}.")
 
+    def text_layers(self, model: Model) -> tuple[TextLayer, ...]:
+        """The layers at which pictures read the text, in the order of the forward pass.
+
+        By default the cross-attention layers that hold the sites of path ``"sequence"``. Families
+        with joint attention list the attention modules of their blocks, see :func:`joint_layers`.
+
+        Raises:
+            ModelError: If the family does not say where pictures read the text.
+        """
+        layers = self.path(model, "sequence").layers
+        if any(len(sites) != 2 for sites in layers):
+            raise ModelError(
+                f"Family {self.name} does not say in which layers its pictures read the text, so "
+                "nothing can be localized; edit all layers at once, with time, uce or refact."
+            )
+        found = []
+        for key, value in layers:
+            name, _, leaf = key.name.rpartition(".")
+            found.append(TextLayer(name, (leaf, value.name.rpartition(".")[2])))
+        return tuple(found)
+
     def inputs(self, model: Model, prompts: Sequence[str], path: TextPath) -> tuple[Tensor, ...]:
         """What the sites of ``path`` read for ``prompts``: ``[n, L, d]`` for each of its groups.
 
@@ -333,6 +380,23 @@ class Family:
             f"The pipeline of {model.name} did not run all layers that read text; load it without "
             "adapters or wrappers that replace its denoiser."
         )
+
+    def evaluate(self, model: Model, conditioning: Conditioning) -> None:
+        """Evaluate the denoiser once for the rows of ``conditioning``, without guidance.
+
+        For hooks that record what the layers make of the text.
+        """
+
+        def stop(_module: nn.Module, _args: Any, _output: Any) -> None:
+            raise _Reached
+
+        generators = [torch.Generator("cpu").manual_seed(0) for _ in range(len(conditioning))]
+        sampling = replace(self.defaults(model.pipeline), steps=1, guidance=0.0, true_cfg=0.0)
+        with ExitStack() as stack:
+            stack.enter_context(eager(model))
+            stack.callback(model.denoiser.register_forward_hook(stop).remove)
+            with suppress(_Reached):
+                self.generate(model, quiet_copy(model.pipeline), conditioning, generators, sampling)
 
     # -- generation -----------------------------------------------------------------------------
 
@@ -451,6 +515,21 @@ class Family:
     def kohya_module(self, component: str, name: str) -> str:  # noqa: ARG002
         """The module that kohya's spelling means by a site; "" if it has none."""
         return name
+
+
+def joint_layers(
+    model: Model, blocks: str, attention: str = "attn", **layout: Any
+) -> tuple[TextLayer, ...]:
+    """The joint attention of each block in a list of blocks of the denoiser.
+
+    Args:
+        model: The model.
+        blocks: The list's name in the denoiser; without blocks it gives no layers.
+        attention: The attention module's name in a block.
+        layout: What :class:`TextLayer` says of joint attention.
+    """
+    count = len(getattr(model.denoiser, blocks, ()))
+    return tuple(TextLayer(f"{blocks}.{i}.{attention}", **layout) for i in range(count))
 
 
 class _Reached(Exception):

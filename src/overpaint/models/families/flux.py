@@ -9,7 +9,7 @@ from torch import Tensor
 
 from overpaint.errors import ModelError
 from overpaint.models.conditioning import NEGATIVE, Conditioning
-from overpaint.models.families.base import Family, Segment, TextPath
+from overpaint.models.families.base import Family, Segment, TextLayer, TextPath, joint_layers
 from overpaint.models.model import Model
 from overpaint.models.sites import site_at
 from overpaint.types import Sampling
@@ -101,6 +101,11 @@ class Flux(Family):
         if path.name == "pooled":
             return (found["pooled_prompt_embeds"].unsqueeze(1),)
         return (found["prompt_embeds"],)
+
+    def text_layers(self, model: Model) -> tuple[TextLayer, ...]:
+        """The joint attention of the blocks with two streams, then of those with one."""
+        single = joint_layers(model, "single_transformer_blocks", text="")
+        return joint_layers(model, "transformer_blocks") + single
 
     def distilled(self, pipeline: Any) -> bool:
         """Whether guidance is an input of the transformer, as in dev."""

@@ -7,7 +7,7 @@ from typing import Any, ClassVar
 
 from torch import Tensor
 
-from overpaint.models.families.base import Family, Segment, TextPath
+from overpaint.models.families.base import Family, Segment, TextLayer, TextPath, joint_layers
 from overpaint.models.model import Model
 from overpaint.models.sites import site_at
 
@@ -88,3 +88,7 @@ class StableDiffusion3(Family):
     def kohya_module(self, component: str, name: str) -> str:
         """The original code's names of the two projections; CLIP's layers keep theirs."""
         return self.kohya_modules.get(name, "") if component == self.denoiser else name
+
+    def text_layers(self, model: Model) -> tuple[TextLayer, ...]:
+        """The joint attention of every block."""
+        return joint_layers(model, "transformer_blocks")

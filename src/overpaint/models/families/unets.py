@@ -102,6 +102,7 @@ class StableDiffusion1(KohyaNames):
         "text_encoder": "lora_te_text_model",
         "unet": "lora_unet",
     }
+    reads_embeddings = True
     openclip: ClassVar[bool] = False
 
     def matches(self, pipeline: Any) -> bool:
@@ -169,6 +170,7 @@ class StableDiffusionXL(KohyaNames):
         "unet": "lora_unet",
     }
     clip = "openai/clip-vit-large-patch14"
+    reads_embeddings = True
     encoded = (
         "prompt_embeds",
         "negative_prompt_embeds",

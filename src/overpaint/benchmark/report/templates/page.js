@@ -30,11 +30,11 @@ if (form && form.elements.length) {
       const cell = worstRow(c.node, method), row = cell?.parentElement;
       if (!row) continue;
       if (c.why) c.why.textContent = "worst at " + row.querySelector(".prompt").textContent;
-      const after = cell.querySelector(".wrong") ?? cell.querySelector(".shot");
+      const after = cell.querySelector(".wrong") ?? cell.querySelector(".picture");
       if (!after) continue;
-      const place = [...cell.querySelectorAll(".shot")].indexOf(after);
+      const place = [...cell.querySelectorAll(".picture")].indexOf(after);
       const first = row.querySelector("td"); // the unedited model, where the run has it
-      const before = first.dataset.method ? undefined : first.querySelectorAll(".shot")[place];
+      const before = first.dataset.method ? undefined : first.querySelectorAll(".picture")[place];
       c.pair.replaceChildren(...[before, after].filter(Boolean).map((n) => n.cloneNode(true)));
     }
     box.append(...[...cases].sort((a, b) => value(a) - value(b)).map((c) => c.node));
