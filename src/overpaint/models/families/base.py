@@ -292,7 +292,7 @@ class Family:
         result = encode(list(prompts), **given)
         values = result if isinstance(result, tuple) else (result,)
         named = zip(self.encoded, values, strict=False)
-        return {name: self.stacked(v) for name, v in named if name and v is not None}
+        return {name: self.stacked(v) for name, v in named if name and v is not None and len(v)}
 
     def other_prompts(self, prompts: Sequence[str]) -> dict[str, Any]:  # noqa: ARG002
         """What ``encode_prompt`` wants as ``prompt_2`` and so on."""
@@ -367,7 +367,8 @@ class Family:
             return hook
 
         generators = [torch.Generator("cpu").manual_seed(0) for _ in range(len(conditioning))]
-        sampling = replace(self.defaults(model.pipeline), steps=1, guidance=0.0, true_cfg=0.0)
+        # Some schedules divide by the number of steps less one.
+        sampling = replace(self.defaults(model.pipeline), steps=2, guidance=0.0, true_cfg=0.0)
         with ExitStack() as stack:
             stack.enter_context(eager(model))
             for number, module in enumerate(modules):
@@ -391,7 +392,8 @@ class Family:
             raise _Reached
 
         generators = [torch.Generator("cpu").manual_seed(0) for _ in range(len(conditioning))]
-        sampling = replace(self.defaults(model.pipeline), steps=1, guidance=0.0, true_cfg=0.0)
+        # Some schedules divide by the number of steps less one.
+        sampling = replace(self.defaults(model.pipeline), steps=2, guidance=0.0, true_cfg=0.0)
         with ExitStack() as stack:
             stack.enter_context(eager(model))
             stack.callback(model.denoiser.register_forward_hook(stop).remove)
