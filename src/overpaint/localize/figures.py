@@ -114,7 +114,7 @@ def heat_map(traces: Mapping[str, Trace]) -> Image.Image:
     bar.ax.set_title("effect", fontsize=8)
     bar.ax.tick_params(labelsize=8)
     bar.outline.set_visible(False)
-    return drawn(figure)
+    return as_image(figure)
 
 
 def _draw(place: Any, trace: Trace, limit: float, *, named: bool) -> None:
