@@ -369,7 +369,8 @@ class Family:
             return hook
 
         generators = [torch.Generator("cpu").manual_seed(0) for _ in range(len(conditioning))]
-        sampling = replace(self.defaults(model.pipeline), steps=1, guidance=0.0, true_cfg=0.0)
+        # Some schedules divide by the number of steps less one.
+        sampling = replace(self.defaults(model.pipeline), steps=2, guidance=0.0, true_cfg=0.0)
         with ExitStack() as stack:
             stack.enter_context(eager(model))
             for number, module in enumerate(modules):
@@ -393,7 +394,8 @@ class Family:
             raise _Reached
 
         generators = [torch.Generator("cpu").manual_seed(0) for _ in range(len(conditioning))]
-        sampling = replace(self.defaults(model.pipeline), steps=1, guidance=0.0, true_cfg=0.0)
+        # Some schedules divide by the number of steps less one.
+        sampling = replace(self.defaults(model.pipeline), steps=2, guidance=0.0, true_cfg=0.0)
         with ExitStack() as stack:
             stack.enter_context(eager(model))
             stack.callback(model.denoiser.register_forward_hook(stop).remove)
