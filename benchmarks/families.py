@@ -27,6 +27,7 @@ import random_models
 from overpaint.errors import OverpaintError
 from overpaint.methods.registry import METHODS
 from overpaint.methods.support import capabilities, why_not
+from overpaint.models.families.base import as_tensor
 from overpaint.models.model import Model
 from overpaint.types import Patch, Sampling
 
@@ -76,8 +77,8 @@ class Subject:
     def own(self, prompt: str) -> torch.Tensor:
         """The picture ``[1, 3, H, W]`` that the pipeline's own call gives, in levels."""
         generator = torch.Generator().manual_seed(3)
-        call = {"generator": generator, "output_type": "pt", **self.call}
-        return self.pipeline(prompt, **call).images.float() * 255
+        call = {"generator": generator, "output_type": "np", **self.call}
+        return as_tensor(self.pipeline(prompt, **call).images).float() * 255
 
     def changes(self, before: torch.Tensor) -> bool:
         """Whether the edited prompt's picture is another than ``before``."""

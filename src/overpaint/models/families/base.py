@@ -20,7 +20,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from overpaint.errors import ModelError
+from overpaint.errors import ConfigError, ModelError
 from overpaint.models.conditioning import NEGATIVE, Conditioning
 from overpaint.types import Sampling, Site
 
@@ -369,7 +369,8 @@ class Family:
             return hook
 
         generators = [torch.Generator("cpu").manual_seed(0) for _ in range(len(conditioning))]
-        sampling = replace(self.defaults(model.pipeline), steps=1, guidance=0.0, true_cfg=0.0)
+        # Some schedules divide by the number of steps less one.
+        sampling = replace(self.defaults(model.pipeline), steps=2, guidance=0.0, true_cfg=0.0)
         with ExitStack() as stack:
             stack.enter_context(eager(model))
             for number, module in enumerate(modules):
@@ -393,7 +394,8 @@ class Family:
             raise _Reached
 
         generators = [torch.Generator("cpu").manual_seed(0) for _ in range(len(conditioning))]
-        sampling = replace(self.defaults(model.pipeline), steps=1, guidance=0.0, true_cfg=0.0)
+        # Some schedules divide by the number of steps less one.
+        sampling = replace(self.defaults(model.pipeline), steps=2, guidance=0.0, true_cfg=0.0)
         with ExitStack() as stack:
             stack.enter_context(eager(model))
             stack.callback(model.denoiser.register_forward_hook(stop).remove)
@@ -461,6 +463,9 @@ class Family:
 
         Returns:
             Pictures ``[b, 3, H, W]`` in [0, 1].
+
+        Raises:
+            ConfigError: If the pipeline cannot make pictures of that size.
         """
         known = inspect.signature(type(pipeline).__call__).parameters
         given = {
@@ -476,7 +481,12 @@ class Family:
         given = {k: v for k, v in given.items() if k in known}
         # Text comes encoded; a default such as negative_prompt="" would contradict it.
         given |= {name: None for name in ("prompt", "negative_prompt") if name in known}
-        return as_tensor(pipeline(**self.arguments(conditioning), **given).images)
+        try:
+            return as_tensor(pipeline(**self.arguments(conditioning), **given).images)
+        except ValueError as error:
+            if "height" not in str(error):
+                raise
+            raise ConfigError(f"expected a size that the pipeline can make: {error}") from error
 
     def guidance(self, model: Model, sampling: Sampling) -> dict[str, Any]:  # noqa: ARG002
         """Guidance as keyword arguments of the pipeline's call."""

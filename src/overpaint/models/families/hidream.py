@@ -107,5 +107,6 @@ class HiDream(Family):
             return (found["pooled_prompt_embeds"].unsqueeze(1),)
         if path.name == "t5":
             return (found["prompt_embeds_t5"],)
-        states, config = found["prompt_embeds_llama3"], model.denoiser.config
+        config: Any = model.denoiser.config
+        states = found["prompt_embeds_llama3"]
         return tuple(states[:, layer] for layer in config.llama_layers)
