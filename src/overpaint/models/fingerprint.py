@@ -264,7 +264,8 @@ def _as_loaded(
 
 def _plain(value: Any) -> Tensor:
     """``value`` itself, or what a quantised tensor stands for."""
-    return value.dequantize() if is_traceable_wrapper_subclass(value) else value
+    quantised: Any = value
+    return quantised.dequantize() if is_traceable_wrapper_subclass(value) else value
 
 
 def _embedding(component: Any) -> Tensor | None:
