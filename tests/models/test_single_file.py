@@ -13,6 +13,7 @@ import torch
 from safetensors.torch import save_file
 from torch import Tensor, nn
 
+import overpaint as op
 import random_models
 from overpaint.errors import ModelError
 from overpaint.generate import generate
@@ -85,6 +86,16 @@ def test_it_generates_what_the_pipeline_does(sd1: Any, shelf: Path) -> None:
         generate(each, "a red rose", [0], steps=2, output_type="pt") for each in (model, load(sd1))
     )
     assert torch.equal(ours, theirs)
+
+
+def test_the_file_is_never_written(shelf: Path) -> None:
+    """The weights may be mapped from the file; edits of them are not."""
+    before = (shelf / "sd1.safetensors").read_bytes()
+    model = load(shelf / "sd1.safetensors", config=shelf / "sd1")
+    patch = op.time_edit(model, [op.Edit("a rose", "a blue rose")])
+    with op.applied(model, patch):
+        edited = (shelf / "sd1.safetensors").read_bytes()
+    assert before == edited == (shelf / "sd1.safetensors").read_bytes()
 
 
 def test_the_number_format_is_the_denoisers(sd1: Any, shelf: Path, tmp_path: Path) -> None:
