@@ -50,7 +50,9 @@ class Sana(Family):
     def dropped(self, model: Model, component: str) -> int:
         """Most of the instruction: of all but the last 299 rows, the first alone is kept."""
         instruction = self.instruction(model)
-        return len(model.tokenizer(component)(instruction).input_ids) - 2 if instruction else 0
+        if not instruction:
+            return 0
+        return len(model.tokenizer(component)(instruction, verbose=False).input_ids) - 2
 
     def pads_left(self, model: Model, component: str) -> bool:  # noqa: ARG002
         """The pipeline sets its tokenizer to pad on the right before it encodes."""
