@@ -21,8 +21,17 @@ from overpaint.models.families.base import as_tensor
 from overpaint.models.families.unets import key_value_layers
 from overpaint.models.load import load
 from overpaint.models.model import Model
+from overpaint.models.moments import Corpus
 from overpaint.models.sites import module_at
-from overpaint.models.text import is_cut, last_subject_token, prompt_tokens, subject_span, tokenize
+from overpaint.models.text import (
+    encode,
+    is_cut,
+    last_subject_token,
+    prompt_tokens,
+    subject_span,
+    text_transformer,
+    tokenize,
+)
 from overpaint.models.weights import written_out
 from overpaint.types import Edit, Sampling
 from random_models.registry import RECIPES
@@ -170,12 +179,36 @@ def test_so_it_is_in_half_precision(name: str, dtype: torch.dtype) -> None:
     assert (found - expected).abs().max() <= 1
 
 
-@pytest.mark.parametrize("name", ["SD1", "SDXL", "SD3"])
+@pytest.mark.parametrize("name", ["SDXL", "SD3"])
 def test_layers_of_clip_may_be_left_out(random_model: Callable[[str], Model], name: str) -> None:
     model = random_model(name)
     found = [our_picture(model, sampling_of(name, clip_skip=skip)) for skip in (None, 1)]
     assert not torch.equal(*found)
     assert (found[1] - own_picture(name, model.pipeline, clip_skip=1)).abs().max() <= 1
+
+
+@pytest.mark.parametrize("skip", [0, 1, 2])
+def test_so_they_may_of_sd1_whatever_the_version_of_transformers(
+    random_model: Callable[[str], Model], skip: int
+) -> None:
+    """The hidden states ``skip`` layers before the last, under the final norm.
+
+    Of the negative prompt the pipeline reads the last ones nevertheless.
+    """
+    model = random_model("SD1")
+    how = sampling_of("SD1", clip_skip=skip, guidance=4.0, negative_prompt=NEGATIVE)
+    (found,) = encode(model, [PROMPT], how)
+    tower: Any = text_transformer(model.component("text_encoder"))
+    with torch.no_grad():
+        for words, states, left_out in (
+            (PROMPT, found["prompt_embeds"], skip),
+            (NEGATIVE, found["negative_prompt_embeds"], 0),
+        ):
+            ids = tokenize(model, [words]).ids
+            every = tower(ids, output_hidden_states=True).hidden_states
+            torch.testing.assert_close(states, tower.final_layer_norm(every[-1 - left_out]))
+    assert not hasattr(tower, "text_model")
+    assert not torch.equal(our_picture(model, how), our_picture(model, sampling_of("SD1")))
 
 
 @pytest.mark.parametrize("name", [*PLAIN, *OTHERS])
@@ -248,6 +281,7 @@ def test_tokens_are_those_that_the_pipeline_gives_its_text_encoders(
         }[length]
         assert is_cut(model, prompt, component) == (length == "long")
         ids = given_ids(model, name, prompt)[component]
+        ids = ids[: limit + model.family.dropped(model, component)]  # some leave out rows later
         read = prompt_tokens(model, prompt, component)
         tokenizer, dropped = model.tokenizer(component), model.family.dropped(model, component)
         start = read.first + dropped
@@ -386,6 +420,7 @@ QUICK: dict[str, Any] = {
     "padding": False,
     "mentions": 0,
     "penalty": 0.0,
+    "corpus": Corpus("few", tuple(f"a {n} {t}" for n in ("big", "old") for t in ("car", "cat"))),
 }
 
 
