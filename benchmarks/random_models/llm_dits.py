@@ -27,11 +27,10 @@ SMALL = {"height": 64, "width": 64, "num_inference_steps": 2}
 """For pipelines whose default size is fixed at about 1024 pixels, whatever the networks' is."""
 
 
-@recipe(
-    "SANA",
-    "SanaPipeline",
-    call={"height": 128, "width": 128, "num_inference_steps": 2, "use_resolution_binning": False},
-)
+_SANA = {"height": 128, "width": 128, "num_inference_steps": 2, "use_resolution_binning": False}
+
+
+@recipe("SANA", "SanaPipeline", call=_SANA)
 def sana(**transformer: Any) -> Parts:
     """SANA: Gemma 2 through cross-attention, linear attention within the picture.
 
@@ -60,6 +59,15 @@ def sana(**transformer: Any) -> Parts:
             prediction_type="flow_prediction", use_flow_sigmas=True, flow_shift=3.0
         ),
     }
+
+
+@recipe("SANA-Sprint", "SanaSprintPipeline", call=_SANA)
+def sana_sprint(**transformer: Any) -> Parts:
+    """SANA-Sprint: SANA distilled to two steps; the transformer is told the guidance."""
+    from diffusers import SCMScheduler
+
+    shape = {"guidance_embeds": True, "qk_norm": "rms_norm_across_heads", **transformer}
+    return {**sana(**shape), "scheduler": SCMScheduler()}
 
 
 @recipe("Lumina2", "Lumina2Pipeline", call=SMALL)
