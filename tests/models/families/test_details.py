@@ -179,6 +179,17 @@ def test_each_projection_of_hidream_is_given_another_layer_of_llama() -> None:
             assert torch.equal(states[a], states[b]) == (layers[a] == layers[b])
 
 
+@pytest.mark.parametrize(("shift", "steps"), [(6.0, 28), (3.0, 16)])
+def test_distilled_hidream_is_told_by_its_scheduler(shift: float, steps: int) -> None:
+    from diffusers import FlowMatchLCMScheduler
+
+    model = made("HiDream")
+    assert model.family.defaults(model.pipeline).guidance == 5.0
+    model.pipeline.scheduler = FlowMatchLCMScheduler(shift=shift)
+    found = model.family.defaults(model.pipeline)
+    assert (found.steps, found.guidance) == (steps, 0.0)
+
+
 # -- parts that are missing ----------------------------------------------------------------------
 
 
