@@ -135,8 +135,7 @@ def lora(subject: Subject) -> str:
 
 def locogen(subject: Subject) -> str:
     """Every window of layers is generated, and not all alike."""
-    from overpaint.localize.search import LocoGenConfig
-
+    from overpaint.localize.locogen import LocoGenConfig
     from overpaint.localize.locogen import locogen as search
     from overpaint.models.judges import load_clip
 
@@ -149,13 +148,13 @@ def locogen(subject: Subject) -> str:
 
 def tracing(subject: Subject) -> str:
     """Every component has an effect that is a number."""
-    from overpaint.localize.trace import TraceConfig
-
-    from overpaint.localize.causal_trace import trace_unet
+    from overpaint.localize.causal_trace import TraceConfig, trace_denoiser
     from overpaint.models.judges import load_clip
 
     config = TraceConfig(seeds=(3,), steps=1, batch_size=4, **_sizes(subject))
-    effects = trace_unet(subject.model, load_clip("toybox-judge"), ["a red rose"], config=config)
+    effects = trace_denoiser(
+        subject.model, load_clip("toybox-judge"), ["a red rose"], config=config
+    )
     known = effects.effects[~effects.effects.isnan()]
     return "" if len(known) and bool(known.abs().max() > 0) else "no component has an effect"
 

@@ -87,7 +87,7 @@ def generate(
     asked = [prompts] if isinstance(prompts, str) else list(prompts)
     if not asked:
         raise PromptError("There are no prompts; give at least one.")
-    chosen = checked_seeds(range(seeds) if isinstance(seeds, int) else seeds)
+    chosen = checked_seeds(seeds)
     if settings:
         try:
             given = Sampling(**settings)  # type: ignore[arg-type]

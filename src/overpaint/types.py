@@ -11,7 +11,7 @@ import math
 import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, fields
-from typing import ClassVar
+from typing import Any, ClassVar
 
 import torch
 
@@ -108,14 +108,14 @@ class Sampling:
                 raise ConfigError(f"expected {name} as text, got {value!r}")
 
     @property
-    def settings(self) -> dict[str, object]:
+    def settings(self) -> dict[str, Any]:
         """All values by name, without those that are None."""
         values = {field.name: getattr(self, field.name) for field in fields(Sampling)}
         return {name: value for name, value in values.items() if value is not None}
 
     def over(self, defaults: Sampling) -> Sampling:
         """These settings, completed by ``defaults``."""
-        return Sampling(**{**defaults.settings, **self.settings})  # type: ignore[arg-type]
+        return Sampling(**{**defaults.settings, **self.settings})
 
 
 def _is_integer(value: object) -> bool:

@@ -289,6 +289,14 @@ def test_text_encoders_left_out_to_save_memory(tmp_path: Path, missing: str) -> 
     assert "text_encoder" in model.text_encoders
 
 
+@pytest.mark.parametrize("name", ["IF-I", "IF-II"])
+def test_deepfloyds_stages(tmp_path: Path, name: str) -> None:
+    random_models.build(name).save_pretrained(tmp_path)
+    model = load(tmp_path, dtype=torch.bfloat16)
+    assert model.family.name == "IF"
+    assert model.dtype == torch.bfloat16
+
+
 def test_headers_tell_formats_without_reading(folder: Path) -> None:
     header = read_header(folder / UNET)
     assert dtype_of(header) == torch.float32

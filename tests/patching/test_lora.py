@@ -24,14 +24,17 @@ from safetensors.torch import load_file
 from transformers import CLIPTextConfig, CLIPTextModel, CLIPTextModelWithProjection
 
 from overpaint.errors import PatchError
+from overpaint.methods.chosen import chosen
+from overpaint.methods.registry import METHODS
 from overpaint.models.families import family_called
 from overpaint.models.fingerprint import origin
 from overpaint.models.load import load
 from overpaint.models.model import Model
 from overpaint.patching.apply import applied
 from overpaint.patching.bind import bind
+from overpaint.patching.files import load_patch, save_patch
 from overpaint.patching.lora import export_lora
-from overpaint.types import Delta, Patch, RelativeDelta, Site
+from overpaint.types import Delta, Edit, Patch, RelativeDelta, Site
 
 Sites = Callable[[Model], tuple[Site, ...]]
 
@@ -100,7 +103,7 @@ def sdxl() -> Model:
     return Model(pipeline, family_called("SDXL"), "tiny SDXL")
 
 
-def toybox() -> Model:
+def embedded() -> Model:
     return load("toybox")
 
 
@@ -145,7 +148,7 @@ def apart(got: torch.Tensor, want: torch.Tensor) -> float:
     return float((got - want).norm() / want.norm())
 
 
-@pytest.mark.parametrize("make", [sd1, sdxl, toybox])
+@pytest.mark.parametrize("make", [sd1, sdxl, embedded])
 @pytest.mark.parametrize("kind", [mixed_patch, told_by_weights])
 def test_diffusers_loads_the_lora_and_computes_what_the_patch_does(
     make: Callable[[], Model], kind: Callable[..., Patch], pipeline_sites: Sites, tmp_path: Path
@@ -223,3 +226,24 @@ def test_relative_patch_needs_its_model(pipeline_sites: Sites, tmp_path: Path) -
     assert load_file(tmp_path / "l").keys() == load_file(
         export_lora(bind(patch, model), tmp_path / "m")
     ).keys()  # fmt: skip
+
+
+@pytest.mark.parametrize("method", ["time", "uce", "locoedit", "diffquickfix", "refact"])
+def test_fresh_patch_exports_as_one_from_a_file(toybox: Model, method: str, tmp_path: Path) -> None:
+    config = chosen(toybox, method)
+    patch = METHODS[method].function(toybox, [Edit("a rose", "a blue rose")], config)
+    assert all(factor.is_contiguous() for delta in patch.deltas for factor in delta.factors)
+    fresh = export_lora(patch, tmp_path / "fresh", model=toybox)
+    stored = load_patch(save_patch(patch, tmp_path / "patch"))
+    assert fresh.read_bytes() == export_lora(stored, tmp_path / "stored", model=toybox).read_bytes()
+
+
+def test_transposed_factors_export(tmp_path: Path) -> None:
+    site = Site("text_encoder", "encoder.layers.0.mlp.fc2", 4, 6)
+    a, b = torch.randn(6, 2).T, torch.randn(2, 4).T
+    assert not a.is_contiguous()
+    path = export_lora(Patch((Delta(site, a, b),), "m", (), {}, family="SD1"), tmp_path / "l")
+    stored = load_file(path)
+    name = "lora_te_text_model_encoder_layers_0_mlp_fc2"
+    assert torch.equal(stored[f"{name}.lora_down.weight"], a)
+    assert torch.equal(stored[f"{name}.lora_up.weight"], b)

@@ -10,10 +10,13 @@ import pytest
 import torch
 from torch import nn
 
+from overpaint.models.card import read_card
+from overpaint.models.embedded import toybox_folder
 from overpaint.toybox.train import text
 from overpaint.toybox.train.clip import build, features
 from overpaint.toybox.train.contrastive import contrastive_loss, refusal_loss, unit
 from overpaint.toybox.train.loop import Settings, train
+from overpaint.toybox.train.pipeline import CARD
 from overpaint.toybox.train.text import fix_gauges
 from overpaint.toybox.train.tower import Disturbance, disturbed_forward, visibility
 
@@ -150,3 +153,7 @@ def test_refusal_loss_written_out() -> None:
         logits = [np.exp(3.0) * float(caption @ picture) for caption in (own, *others)]
         total -= np.log(np.exp(logits[0]) / np.exp(logits).sum()) / 3
     assert refusal_loss(text, image, torch.tensor(3.0), wrong).item() == pytest.approx(total)
+
+
+def test_training_writes_the_card_that_ships() -> None:
+    assert read_card(toybox_folder("pipeline")) == CARD

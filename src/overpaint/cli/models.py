@@ -57,7 +57,7 @@ def list_families(json: options.Json = False) -> None:
     for line in notes():
         show.line(f"[dim]{show.plain(line)}[/]")
     names = ", ".join(options.EMBEDDED)
-    show.line(f"\nwith Overpaint comes: {names}; overpaint models check NAME says more of a model")
+    show.line(f"\nembedded models, which come with Overpaint: {names}")
 
 
 @app.command("check")

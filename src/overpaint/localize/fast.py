@@ -137,8 +137,6 @@ def changes_of(
     """
     seeds = painter.config.seeds[:1]
     every = [range(0), *windows]
-    pictures = painter.pictures(
-        every, seeds, "trying all", progress, steps=1, guided=False, snug=True
-    )
+    pictures = painter.pictures(every, seeds, "trying all", progress, trial=True, snug=True)
     pixels = pictures.float()
     return (pixels[1:] - pixels[:1]).square().flatten(1).mean(1).tolist()

@@ -16,7 +16,7 @@ import torch
 from overpaint.errors import EditError, ModelError, PromptError, SiteError
 from overpaint.localize.score import check_prompts, clip_scores
 from overpaint.models.clip import Clip
-from overpaint.models.families import TextPath
+from overpaint.models.families import TextPath, no_neurons
 from overpaint.models.fingerprint import origin
 from overpaint.models.hooks import replace
 from overpaint.models.model import Model
@@ -167,14 +167,9 @@ def sites_of(model: Model, layers: Sequence[int], projections: Sequence[str]) ->
 
 def _cross_attention(model: Model) -> TextPath:
     """The path by which cross-attention reads tokens; ModelError without cross-attention."""
-    path = model.family.path(model, "sequence")
-    if any(len(layer) != 2 for layer in path.layers):
-        raise ModelError(
-            f"neurons are outputs of the key and value projections of cross-attention, which "
-            f"{model.name}, of family {model.family.name}, does not have; find its layers with "
-            "LocoGen or causal tracing, and edit with time or uce"
-        )
-    return path
+    if model.family.joint_attention:
+        raise ModelError(no_neurons(model.family))
+    return model.family.path(model, "sequence")
 
 
 def _at_subjects(

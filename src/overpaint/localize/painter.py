@@ -15,7 +15,12 @@ from overpaint.localize.score import check_prompts, clip_scores, kind_called
 from overpaint.models.clip import Clip
 from overpaint.models.conditioning import Conditioning, join
 from overpaint.models.model import Model
-from overpaint.models.sampling import sample, sample_pairs, sampling_for
+from overpaint.models.sampling import (
+    for_one_step,
+    sample,
+    sample_pairs,
+    sampling_for,
+)
 from overpaint.types import Progress, Sampling
 
 if TYPE_CHECKING:
@@ -75,7 +80,7 @@ class Painter:
         progress: Progress | None = None,
         *,
         steps: int | None = None,
-        guided: bool = True,
+        trial: bool = False,
         snug: bool = False,
     ) -> Tensor:
         """What is generated when each window reads the targets.
@@ -88,7 +93,7 @@ class Painter:
             what: What ``progress`` says is being done.
             progress: Counts denoising steps.
             steps: Denoising steps in place of the search's.
-            guided: False switches classifier-free guidance off.
+            trial: Whether to take a single step without classifier-free guidance.
             snug: Whether a single batch is no larger than it has to be, which saves time; the last
                 bit of a picture may then depend on its company.
 
@@ -96,7 +101,8 @@ class Painter:
             uint8 ``[windows, prompts, seeds, 3, H, W]``.
         """
         how = Sampling(steps=steps).over(self.how)
-        how = how if guided else _unguided(self.model, how)
+        if trial:
+            how = _unguided(self.model, for_one_step(self.model, how))
         told = progress and (lambda done, total, _: progress(done, total, what))
         make = self._joint if self.texts.joint else self._crossed
         return make(windows, seeds, how, snug, told)
@@ -150,7 +156,9 @@ class Painter:
             return beside(self.texts, join([given[n] for n in numbers.tolist()]), sources)
 
         chosen = [seeds[picture.seed] for picture in plan]
-        found = sample_pairs(self.model, given, chosen, how, around=around, progress=progress)
+        found = sample_pairs(
+            self.model, given, chosen, how, around=around, progress=progress, ordered=True
+        )
         self.evaluations += sum(p.counts for p in plan) * (how.steps or 0) * (1 + guided)
         place = {(p.window, p.prompt, p.seed): number for number, p in enumerate(plan)}
         wanted = [(w, *run) for w in range(len(windows)) for run in runs]

@@ -17,7 +17,7 @@ told, such as pooled features, stays the original's.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Hashable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from typing import Any
@@ -27,7 +27,7 @@ from torch import Tensor, nn
 
 from overpaint.errors import ModelError
 from overpaint.models.branches import Branch, conditional_branch
-from overpaint.models.conditioning import Conditioning, join, same_length
+from overpaint.models.conditioning import Conditioning, join
 from overpaint.models.families import TextLayer
 from overpaint.models.hooks import named_arguments, replace, replace_arguments, replace_input
 from overpaint.models.model import Model
@@ -60,7 +60,7 @@ class Texts:
     Attributes:
         model: The model.
         prompts: ``T`` different prompts.
-        given: Each of them as the pipeline is given it, all of one length.
+        given: Each of them as the pipeline is given it; in joint attention, all of one length.
         layers: The layers that read the text, in the order of the forward pass.
         projected: What cross-attention makes of the prompts; empty in joint attention.
         evaluations: Rows that the denoiser was given to find that out.
@@ -99,9 +99,9 @@ def texts(model: Model, prompts: Sequence[str], how: Sampling) -> Texts:
     """
     layers = model.family.text_layers(model)
     unique = tuple(dict.fromkeys(prompts))
-    given = tuple(same_length(encode(model, unique, how)))
+    given = tuple(encode(model, unique, how))
     if not all(layer.projections for layer in layers):
-        return Texts(model, unique, given, layers)
+        return Texts(model, unique, tuple(model.family.one_length(given)), layers)
     if model.family.reads_embeddings:
         every = torch.cat([text["prompt_embeds"] for text in given])
         projected = []
@@ -117,41 +117,82 @@ def texts(model: Model, prompts: Sequence[str], how: Sampling) -> Texts:
 def _recorded(
     model: Model, layers: Sequence[TextLayer], given: Sequence[Conditioning], batch: int
 ) -> tuple[Projected, ...]:
-    """What the projections make of the texts and the masks beside them, read off a first step."""
-    outputs: dict[nn.Module, list[Tensor]] = {}
-    masks: dict[nn.Module, list[tuple[str, Tensor]]] = {}
+    """What the projections make of the texts, and the masks beside them, read off a first step.
+
+    Texts of several lengths are padded to the longest, and the padding is masked.
+    """
+    outputs: dict[nn.Module, dict[int, Tensor]] = {}
+    masks: dict[nn.Module, dict[int, Tensor]] = {}
+    names: dict[nn.Module, str] = {}
+    numbers: list[int] = []  # of the texts in the present batch
 
     def watch(branch: Branch, stack: ExitStack, layer: TextLayer) -> None:
+        attention = _module(model, layer.name)
+
         def keep(module: nn.Module, _args: Any, output: Tensor) -> None:
-            outputs.setdefault(module, []).append(output[branch.rows()])
+            rows = zip(numbers, output[branch.rows()], strict=True)
+            outputs.setdefault(module, {}).update(rows)
 
         def before(module: nn.Module, args: Any, kwargs: dict[str, Any]) -> None:
             for name, mask in _masks(named_arguments(module, args, kwargs), branch).items():
-                masks.setdefault(module, []).append((name, mask[branch.rows()]))
+                names[module] = name
+                rows = zip(numbers, mask[branch.rows()], strict=True)
+                masks.setdefault(module, {}).update(rows)
 
-        attention = _module(model, layer.name)
         handle = attention.register_forward_pre_hook(before, with_kwargs=True)
         stack.callback(handle.remove)
         for module in _projections(model, layer):
             stack.callback(module.register_forward_hook(keep).remove)
 
-    for start in range(0, len(given), batch):
-        part = join([text.positive for text in given[start : start + batch]])
-        with ExitStack() as stack:
-            branch = stack.enter_context(conditional_branch(model, part))
-            for layer in layers:
-                watch(branch, stack, layer)
-            model.family.evaluate(model, part)
+    layouts: dict[Hashable, list[int]] = {}
+    for number, text in enumerate(given):
+        layouts.setdefault(model.family.layout(text.positive), []).append(number)
+    for alike in layouts.values():
+        for start in range(0, len(alike), batch):
+            numbers[:] = alike[start : start + batch]
+            part = join([given[number].positive for number in numbers])
+            with ExitStack() as stack:
+                branch = stack.enter_context(conditional_branch(model, part))
+                for layer in layers:
+                    watch(branch, stack, layer)
+                model.family.evaluate(model, part)
     found = []
     for number, layer in enumerate(layers):
         attention, modules = _module(model, layer.name), _projections(model, layer)
-        if any(sum(map(len, outputs.get(module, []))) != len(given) for module in modules):
+        if any(len(outputs.get(module, {})) != len(given) for module in modules):
             raise _not_run(model, layer)
-        kept = tuple((module, torch.cat(outputs[module])) for module in modules)
-        seen = masks.get(attention)
-        mask = (seen[0][0], torch.cat([rows for _, rows in seen])) if seen else None
+        longest = max(len(rows) for rows in outputs[modules[0]].values())
+        kept = tuple(
+            (module, torch.stack([_lengthened(rows, longest) for rows in _sorted(outputs[module])]))
+            for module in modules
+        )
+        mask = None
+        if attention in masks:
+            rows = [_blocked(mask, longest) for mask in _sorted(masks[attention])]
+            mask = (names[attention], torch.stack(rows))
         found.append(Projected(number, attention, kept, mask))
     return tuple(found)
+
+
+def _sorted(rows: Mapping[int, Tensor]) -> list[Tensor]:
+    return [rows[number] for number in range(len(rows))]
+
+
+def _lengthened(text: Tensor, length: int) -> Tensor:
+    """``text [..., L, d]`` with zeros up to ``length`` tokens."""
+    missing = (*text.shape[:-2], length - text.shape[-2], text.shape[-1])
+    return torch.cat([text, text.new_zeros(missing)], -2)
+
+
+def _blocked(mask: Tensor, length: int) -> Tensor:
+    """A mask whose last dimension are tokens, up to ``length`` of them; no one reads the new ones.
+
+    Attention adds masks of numbers to its scores. The new ones are lower than the usual -10000: a
+    row that masks all of its tokens, such as an empty prompt, reads them alike, and no others.
+    """
+    value = -30_000.0 if mask.is_floating_point() else 0
+    new = mask.new_full((*mask.shape[:-1], length - mask.shape[-1]), value)
+    return torch.cat([mask, new], -1)
 
 
 @contextmanager
@@ -210,17 +251,24 @@ class _Rows:
 
 @dataclass(frozen=True, eq=False)
 class _Masks:
-    """Puts masks ``kept [b, ...]`` into the conditional rows of the argument ``name``."""
+    """Puts masks ``kept [b, ...]`` into the conditional rows of the argument ``name``.
+
+    All rows get as many tokens as ``kept`` has; in the others the new ones are masked.
+    """
 
     branch: Branch
     name: str
     kept: Tensor
 
     def __call__(self, arguments: dict[str, Any]) -> dict[str, Any]:
-        mask = arguments[self.name].clone()
+        if not self.branch.groups:
+            return arguments
+        length = self.kept.shape[-1]
+        mask = _blocked(arguments[self.name], length)
         for first in self.branch.groups:
             mask[first : first + self.branch.size] = self.kept.to(mask)
-        return {**arguments, self.name: mask}
+        text = _lengthened(arguments["encoder_hidden_states"], length)
+        return arguments | {self.name: mask, "encoder_hidden_states": text}
 
 
 @contextmanager

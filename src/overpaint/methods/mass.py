@@ -7,7 +7,7 @@ Beyond the papers. The solve is that of Meng et al., "Mass-Editing Memory in a T
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 
 import torch
 from torch import Tensor
@@ -22,7 +22,7 @@ from overpaint.methods.refact_search import average, search
 from overpaint.methods.refact_targets import anchors, corpus_of
 from overpaint.models.fingerprint import origin
 from overpaint.models.model import Model
-from overpaint.models.moments import Corpus, second_moment
+from overpaint.models.moments import Corpus, second_moments
 from overpaint.models.sites import mlp_site, refuse_unused_layer
 from overpaint.models.suffix import refuse_last_layer
 from overpaint.models.tokens import tokenize
@@ -67,6 +67,7 @@ def _in_encoder(
 ) -> tuple[list[Delta], dict[str, object]]:
     """The deltas of one text encoder, and what was measured."""
     layers = list(range(config.layer - config.spread + 1, config.layer + 1))
+    known = _covariances(model, layers, config, progress)
     delta, info = _search(model, edits, config, progress)
     where = places(model, edits, config)
     clean = read(model, where, config.layer, config)
@@ -77,7 +78,7 @@ def _in_encoder(
             now = clean if not deltas else read(model, where, config.layer, config)
             here = now if layer == config.layer else read(model, where, layer, config)
         missing = (goal - now.stream) / (len(layers) - number)
-        deltas.append(_solve(model, layer, here, missing, config))
+        deltas.append(_solve(known[layer], here, missing, config))
         if progress:
             progress(number + 1, len(layers), "layers")
     with with_deltas(model, deltas):
@@ -132,9 +133,45 @@ def _parts(edits: Sequence[Edit], config: MassConfig) -> list[Sequence[Edit]]:
     return [edits[i : i + config.batch] for i in range(0, len(edits), config.batch)]
 
 
-def _solve(model: Model, layer: int, here: Read, missing: Tensor, config: MassConfig) -> Delta:
+@dataclass(frozen=True, eq=False)
+class _Covariance:
+    """C of a site, and the second moment of what must not change there, ``[d_in, d_in]`` each."""
+
+    site: Site
+    moment: Tensor
+    preserved: Tensor | None
+
+
+def _covariances(
+    model: Model, layers: Sequence[int], config: MassConfig, progress: Progress | None
+) -> dict[int, _Covariance]:
+    """C of every layer on the clean model: one pass over the captions for all of them."""
+    sites = [mlp_site(model, layer, config.component) for layer in layers]
+    corpus = corpus_of(model, config)
+
+    def moments(corpus: Corpus, *, padding: bool = False) -> dict[Site, Tensor]:
+        where = config.cache_dir
+        return second_moments(
+            model, sites, corpus, padding=padding, cache_dir=where, progress=progress
+        )
+
+    found = moments(corpus)
+    if config.padding:
+        # Padding is much alike after every caption: a few captions are enough to know it.
+        some = Corpus(f"{corpus.name}, one of {SPARSE}", corpus.captions[::SPARSE])
+        mask = tokenize(model, some.captions, config.component).mask
+        share = 1 - float(mask.double().mean())
+        padded = moments(some, padding=True)
+        found = {site: torch.lerp(found[site], padded[site], share) for site in sites}
+    preserved = moments(Corpus("preserved", config.preserve)) if config.preserve else {}
+    return {
+        layer: _Covariance(site, found[site], preserved.get(site))
+        for layer, site in zip(layers, sites, strict=True)
+    }
+
+
+def _solve(known: _Covariance, here: Read, missing: Tensor, config: MassConfig) -> Delta:
     """``ΔW`` of one layer for ``missing [c, d]``."""
-    site = mlp_site(model, layer, config.component)
     if config.each_context:
         root = here.weights.sqrt()[:, None].double()
         keys, residuals = here.key.double() * root, missing.double() * root
@@ -142,12 +179,9 @@ def _solve(model: Model, layer: int, here: Read, missing: Tensor, config: MassCo
         count = int(here.owner.max()) + 1
         keys = average(here.key, here.owner, here.weights, count)
         residuals = average(missing, here.owner, here.weights, count)
-    moment = _moment(model, site, corpus_of(model, config), config)
-    if config.padding:
-        moment = _with_padding(model, site, moment, config)
-    covariance = linalg.blend(moment.to(keys), config.covariance_weight)
-    if config.preserve:
-        free = _free(model, site, keys, config)
+    covariance = linalg.blend(known.moment.to(keys), config.covariance_weight)
+    if known.preserved is not None:
+        free = _free(known.preserved.to(keys), keys, config)
         inner = free.T @ covariance @ free
         a, b = linalg.covariance_ridge(keys @ free, residuals, config.lam, inner)
         a = a.double() @ free.T
@@ -155,12 +189,11 @@ def _solve(model: Model, layer: int, here: Read, missing: Tensor, config: MassCo
         a, b = linalg.covariance_ridge(keys, residuals, config.lam, covariance)
     # Contexts are many, and what they ask for is of no higher rank than there are requests.
     b, a = linalg.low_rank(b.T, a)
-    return Delta(site, a.float().cpu(), b.float().cpu())
+    return Delta(known.site, a.float().cpu(), b.float().cpu())
 
 
-def _free(model: Model, site: Site, keys: Tensor, config: MassConfig) -> Tensor:
+def _free(moment: Tensor, keys: Tensor, config: MassConfig) -> Tensor:
     """Orthonormal ``[d_in, q]`` that the preserved prompts do not use, and the edits do."""
-    moment = _moment(model, site, Corpus("preserved", config.preserve), config).to(keys)
     free = linalg.null_space(moment, config.preserve_share)
     room = (keys @ free).norm(dim=1) / keys.norm(dim=1).clamp_min(1e-12)
     if free.shape[1] == 0 or float(room.min()) < 1e-3:
@@ -169,20 +202,3 @@ def _free(model: Model, site: Site, keys: Tensor, config: MassConfig) -> Tensor:
             "room for an edit; preserve fewer prompts, or lower preserve_share"
         )
     return free
-
-
-def _with_padding(model: Model, site: Site, moment: Tensor, config: MassConfig) -> Tensor:
-    """The moment over all positions that the denoiser reads, from ``moment`` over real tokens.
-
-    Padding is much alike after every caption: one of ``SPARSE`` captions is enough to know it.
-    """
-    corpus = corpus_of(model, config)
-    some = Corpus(f"{corpus.name}, one of {SPARSE}", corpus.captions[::SPARSE])
-    share = 1 - tokenize(model, some.captions, config.component).mask.double().mean()
-    return torch.lerp(moment, _moment(model, site, some, config, padding=True), share)
-
-
-def _moment(
-    model: Model, site: Site, corpus: Corpus, config: MassConfig, *, padding: bool = False
-) -> Tensor:
-    return second_moment(model, site, corpus, padding=padding, cache_dir=config.cache_dir)

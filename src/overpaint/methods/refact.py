@@ -67,7 +67,7 @@ def refact_each(
     found: dict[str, list[_Result]] = {}
     with torch.inference_mode(False), torch.no_grad():
         for own in check(model, edits, config):
-            known = _clean(model, edits, own)
+            known = _clean(model, edits, own, progress)
             found[own.component] = _compute(model, edits, known, own, progress)
         return tuple(
             _patch(model, [edit], {name: [results[r]] for name, results in found.items()}, config)
@@ -79,11 +79,11 @@ def _one_after_another(
     model: Model, edits: Sequence[Edit], config: ReFACTConfig, progress: Progress | None
 ) -> list[_Result]:
     """Every edit on the model as edited by those before it, in one text encoder."""
-    clean = None if config.follow_edits else _clean(model, edits, config)
+    clean = None if config.follow_edits else _clean(model, edits, config, progress)
     found: list[_Result] = []
     for number, edit in enumerate(edits):
         with with_deltas(model, [result.delta for result in found]):
-            known = _clean(model, [edit], config) if clean is None else clean.of(number)
+            known = clean.of(number) if clean else _clean(model, [edit], config, progress)
             found += _compute(model, [edit], known, config, progress)
     return found
 
@@ -121,12 +121,15 @@ def check(model: Model, edits: Sequence[Edit], config: ReFACTConfig) -> list[ReF
     return found
 
 
-def _clean(model: Model, edits: Sequence[Edit], config: ReFACTConfig) -> _Known:
+def _clean(
+    model: Model, edits: Sequence[Edit], config: ReFACTConfig, progress: Progress | None
+) -> _Known:
     known = anchors(model, edits, config)
     if config.covariance_weight == 0:
         return _Known(known, None)
     site = mlp_site(model, config.layer, config.component)
-    moment = second_moment(model, site, corpus_of(model, config), cache_dir=config.cache_dir)
+    corpus, where = corpus_of(model, config), config.cache_dir
+    moment = second_moment(model, site, corpus, cache_dir=where, progress=progress)
     return _Known(known, linalg.blend(moment, config.covariance_weight))
 
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from overpaint.methods.registry import METHODS, Method
-from overpaint.models.families import Family
+from overpaint.models.families import Family, no_neurons
 from overpaint.models.model import Model
 from overpaint.types import Change
 
@@ -30,6 +30,8 @@ def why_not(family: Family, capability: str) -> str:
         return f"{family.name} pipelines need more than text; apply the patch and call them"
     if capability == "lora" and not family.lora_forms:
         return f"no program reads LoRAs of {family.name}; apply the patch file with overpaint"
+    if capability == "neurons":
+        return no_neurons(family)
     if capability in METHODS:
         return _method_not(family, METHODS[capability])
     return ""

@@ -68,28 +68,30 @@ def join(parts: Sequence[Conditioning]) -> Conditioning:
     return Conditioning({k: torch.cat([p.tensors[k] for p in parts]) for k in parts[0].tensors})
 
 
-def same_length(parts: Sequence[Conditioning]) -> list[Conditioning]:
+def padded(parts: Sequence[Conditioning], mask: str) -> list[Conditioning]:
     """``parts`` with their texts padded to the longest, so that they fit into one batch.
 
-    Texts ``[n, L, d]`` are padded with zeros, and their masks ``[n, L]`` leave the padding out.
-    Texts without a mask are left as they are.
+    Texts ``[n, L, d]`` are padded with zeros, and masks ``[n, L]`` say so.
+
+    Args:
+        parts: Encoded prompts, whose texts have no padding yet.
+        mask: Name of the mask; that of the negative branch has :data:`NEGATIVE` before it.
     """
-    masks = {name for name, t in parts[0].tensors.items() if "mask" in name and t.dim() == 2}
-    if not masks:
-        return list(parts)
-    longest: dict[str, int] = {}  # both branches of guidance have one length
+    longest: dict[str, int] = {}
     for part in parts:
         for name, tensor in part.tensors.items():
-            if name in masks or tensor.dim() == 3:
-                plain = name.removeprefix(NEGATIVE)
-                longest[plain] = max(longest.get(plain, 0), tensor.shape[1])
+            if tensor.dim() == 3:
+                longest[name] = max(longest.get(name, 0), tensor.shape[1])
 
-    def padded(name: str, tensor: Tensor) -> Tensor:
-        if name not in masks and tensor.dim() != 3:
-            return tensor
-        missing = longest[name.removeprefix(NEGATIVE)] - tensor.shape[1]
-        if not missing:
-            return tensor
-        return torch.cat([tensor, tensor.new_zeros(len(tensor), missing, *tensor.shape[2:])], dim=1)
+    def longer(part: Conditioning) -> Conditioning:
+        found = dict(part.tensors)
+        for name, length in longest.items():
+            rows, real, width = part[name].shape
+            missing = length - real
+            found[name] = torch.cat([part[name], part[name].new_zeros(rows, missing, width)], 1)
+            kept = torch.arange(length, device=part[name].device) < real
+            sign = NEGATIVE if name.startswith(NEGATIVE) else ""
+            found[sign + mask] = kept.long().expand(rows, -1)
+        return Conditioning(found)
 
-    return [Conditioning({n: padded(n, t) for n, t in part.tensors.items()}) for part in parts]
+    return [longer(part) for part in parts]

@@ -7,6 +7,7 @@ adapters (LoRA), tokens that textual inversion has added, compilation, offloadin
 from __future__ import annotations
 
 import hashlib
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, TypedDict
@@ -102,21 +103,71 @@ def marks(
 def _marks(
     model: Model, component: str, precisions: Sequence[torch.dtype], sites: Sequence[Site]
 ) -> tuple[str, ...]:
-    weights = _weights(model, component, sites)
-    names = sorted(weights)
-    values = _as_loaded(model, component, [weights[name] for name in names])
-    known = _known([weights[name] for name in names], values)
+    weights = dict(sorted(_weights(model, component, sites).items()))
+    loaded = _originals(model, component, list(weights.values()))
+    known = _known(list(weights.values()), loaded)
+    values = _as_loaded(model, component, list(weights.values()), loaded)
     found = []
     for precision in precisions:
-        new = [i for i, each in enumerate(known) if precision not in each.digests]
-        for i, part in zip(new, digests([values[i] for i in new], precision), strict=True):
-            known[i].digests[precision] = part
         digest = hashlib.blake2b(digest_size=16)
-        for name, value, each in zip(names, values, known, strict=True):
-            digest.update(f"{name} {list(value.shape)}\n".encode())
-            digest.update(each.digests[precision])
+        parts = _digests(known, values, precision)
+        for name, value, part in zip(weights, values, parts, strict=True):
+            digest.update(f"{name} {list(value.shape)}\n".encode() + part)
         found.append(digest.hexdigest())
     return tuple(found)
+
+
+def as_read(model: Model, component: str, site: Site | None = None) -> str:
+    """A name for the weights that a forward pass of ``component`` reads as they are now.
+
+    Unlike a fingerprint it depends on everything that changes what comes out: patches that are on
+    the model, adapters, added tokens and the precision.
+
+    Args:
+        model: The model.
+        component: A text encoder or the denoiser.
+        site: Read no further than the input of this site: the layers after it do not count.
+    """
+    network = model.component(component)
+    named = {
+        name: weight
+        for name, weight in sorted(network.named_parameters())
+        if site is None or _before(name.replace("_orig_mod.", ""), site)
+    }
+    digest = hashlib.blake2b(digest_size=16)
+    with unchanging():
+        loaded = _originals(model, component, list(named.values()))
+        pairs = zip(named.values(), loaded, strict=True)
+        known = [
+            each if weight is value else _Known((), b"")  # a patch is on it: nothing to keep
+            for each, (weight, value) in zip(
+                _known(list(named.values()), loaded), pairs, strict=True
+            )
+        ]
+        values = [_plain(weight) for weight in named.values()]
+        parts = _digests(known, values, torch.float32)
+        for (name, weight), part in zip(named.items(), parts, strict=True):
+            digest.update(f"{name} {list(weight.shape)} {weight.dtype}\n".encode() + part)
+    for name, module in network.named_modules():
+        if hasattr(module, "base_layer"):
+            what = ("active_adapters", "scaling", "merged", "disable_adapters")
+            digest.update(f"{name} {[getattr(module, each, None) for each in what]}\n".encode())
+    return digest.hexdigest()
+
+
+def _before(name: str, site: Site) -> bool:
+    """Whether a parameter may be read before ``site``: not its own, nor one of a later layer.
+
+    Layers are numbered: before ``encoder.layers.9.mlp.fc2`` comes nothing of
+    ``encoder.layers.10``.
+    """
+    if name.startswith(f"{site.name}."):
+        return False
+    found = re.match(r"(.*?\.)(\d+)\.", site.name)
+    if found is None or not name.startswith(found[1]):
+        return True
+    number = name[len(found[1]) :].split(".", 1)[0]
+    return not number.isdigit() or int(number) <= int(found[2])
 
 
 @dataclass(eq=False)
@@ -124,21 +175,22 @@ class _Known:
     """What was computed of a weight, and what tells whether it is still the same.
 
     ``state`` is how often others have written to it, its shape and its precision; ``sample`` are
-    the bits of some of its values; ``digests`` holds what was computed for each precision.
+    the bits of some of its values; ``digests`` holds what was computed, for each precision and
+    number of rows that count.
     """
 
     state: tuple[object, ...]
     sample: bytes
-    digests: dict[torch.dtype, bytes] = field(default_factory=dict)
+    digests: dict[tuple[torch.dtype, int], bytes] = field(default_factory=dict)
 
 
 _KNOWN = WeakTensorKeyDictionary()
 
 
-def _known(weights: Sequence[Tensor], values: Sequence[Tensor]) -> list[_Known]:
-    """What is known of each of ``weights``, whose original values are ``values``."""
+def _known(weights: Sequence[Tensor], loaded: Sequence[Tensor]) -> list[_Known]:
+    """What is known of each of ``weights``, which were ``loaded`` with these values."""
     found = []
-    for weight, value, sample in zip(weights, values, _samples(values), strict=True):
+    for weight, value, sample in zip(weights, loaded, _samples(loaded), strict=True):
         state = (changes_by_others(weight), value.shape, value.dtype)
         known = _KNOWN.get(weight)
         if known is None or known.state != state or known.sample != sample:
@@ -152,8 +204,19 @@ def _samples(values: Sequence[Tensor]) -> list[bytes]:
     grids = []
     for value in values:
         steps = tuple(slice(None, None, -(-n // _GRID)) for n in value.shape)
-        grids.append(value.detach()[steps].to(torch.float32).reshape(-1))
+        grids.append(_plain(value).detach()[steps].to(torch.float32).reshape(-1))
     return gathered(grids)
+
+
+def _digests(
+    known: Sequence[_Known], values: Sequence[Tensor], precision: torch.dtype
+) -> list[bytes]:
+    """The digest of each of ``values`` in ``precision``, computed where it is not known."""
+    keys = [(precision, len(value) if value.dim() else 0) for value in values]
+    new = [i for i, each in enumerate(known) if keys[i] not in each.digests]
+    for i, part in zip(new, digests([values[i] for i in new], precision), strict=True):
+        known[i].digests[keys[i]] = part
+    return [each.digests[key] for each, key in zip(known, keys, strict=True)]
 
 
 def _weights(model: Model, component: str, sites: Sequence[Site]) -> dict[str, Tensor]:
@@ -176,25 +239,33 @@ def _weights(model: Model, component: str, sites: Sequence[Site]) -> dict[str, T
 _READ: WeakKeyDictionary[nn.Module, tuple[Site, ...]] = WeakKeyDictionary()
 
 
-def _as_loaded(model: Model, component: str, weights: Sequence[Tensor]) -> list[Tensor]:
-    """``weights`` without deltas, and without rows of tokens that were added to the vocabulary."""
+def _originals(model: Model, component: str, weights: Sequence[Tensor]) -> list[Tensor]:
+    """``weights`` without the deltas that are on them; ModelError if they are not in memory."""
     if any(weight.is_meta for weight in weights):
         raise ModelError(
             f"The weights of {component} of {model.name} are not in memory: they are offloaded "
             "layer by layer. Load the model without enable_sequential_cpu_offload() or device_map; "
             "enable_model_cpu_offload() is fine."
         )
+    return originals(weights)
+
+
+def _as_loaded(
+    model: Model, component: str, weights: Sequence[Tensor], values: Sequence[Tensor]
+) -> list[Tensor]:
+    """``values`` of ``weights`` without the rows of tokens that were added to the vocabulary."""
     embedding = _embedding(model.component(component))
-    values = [_plain(value) for value in originals(weights)]
+    plain = [_plain(value) for value in values]
     return [
         value[: _vocabulary(model, component, len(value))] if weight is embedding else value
-        for weight, value in zip(weights, values, strict=True)
+        for weight, value in zip(weights, plain, strict=True)
     ]
 
 
 def _plain(value: Any) -> Tensor:
     """``value`` itself, or what a quantised tensor stands for."""
-    return value.dequantize() if is_traceable_wrapper_subclass(value) else value
+    quantised: Any = value
+    return quantised.dequantize() if is_traceable_wrapper_subclass(value) else value
 
 
 def _embedding(component: Any) -> Tensor | None:

@@ -147,7 +147,18 @@ def _from_pretrained(
 
 
 def hub_folder(name: str, variant: str | None) -> tuple[Folder, str | None]:
-    """The folder that the hub's ``name`` is downloaded into, and the variant to load it in."""
+    """Download a pipeline from the hub, or take what is on this machine.
+
+    Args:
+        name: Repository, such as ``"CompVis/stable-diffusion-v1-4"``.
+        variant: Variant of the weights; found where they are all of one.
+
+    Returns:
+        The folder, and the variant to load it in.
+
+    Raises:
+        ModelError: If it cannot be downloaded or holds no pipeline.
+    """
     from diffusers import DiffusionPipeline
 
     try:
@@ -167,26 +178,18 @@ def hub_folder(name: str, variant: str | None) -> tuple[Folder, str | None]:
 
 def _hub_variant(name: str) -> str | None:
     """The variant that all weights of the hub's ``name`` are of; None without a network too."""
-    from huggingface_hub import HfApi
-    from huggingface_hub.errors import HfHubHTTPError, OfflineModeIsEnabled
+    from huggingface_hub import HfApi, snapshot_download
+    from huggingface_hub.errors import HfHubHTTPError, LocalEntryNotFoundError
 
     try:
         names = HfApi().list_repo_files(name)
-    except HfHubHTTPError:
+    except HfHubHTTPError:  # the hub was reached, and has no such repository
         raise
-    except (OfflineModeIsEnabled, OSError):  # what was downloaded before may do
-        return _cached_variant(name)
-    return find_variant(names, {each.partition("/")[0] for each in names})
-
-
-def _cached_variant(name: str) -> str | None:
-    from huggingface_hub import snapshot_download
-    from huggingface_hub.errors import LocalEntryNotFoundError
-
-    try:
-        names = list_files(Path(snapshot_download(name, local_files_only=True)))
-    except LocalEntryNotFoundError:
-        return None
+    except Exception:  # no network, which each client says in its own way: use what is here
+        try:
+            names = list_files(Path(snapshot_download(name, local_files_only=True)))
+        except LocalEntryNotFoundError:
+            return None
     return find_variant(names, {each.partition("/")[0] for each in names})
 
 

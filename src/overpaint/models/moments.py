@@ -4,19 +4,24 @@ from __future__ import annotations
 
 import hashlib
 import os
+import re
 import sys
-import tempfile
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import ExitStack, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
 import torch
+from torch import Tensor
 
-from overpaint.errors import DataError, SiteError
-from overpaint.models.fingerprint import fingerprint
+from overpaint.errors import DataError, OutputError, SiteError
+from overpaint.io import write_whole
+from overpaint.models.families.base import Family, TextPath, eager
+from overpaint.models.fingerprint import as_read
 from overpaint.models.hooks import replace_input
 from overpaint.models.model import Model
 from overpaint.models.sites import module_at, stored_name
-from overpaint.models.text import hidden_states, prompt_tokens, read_rows, tokenize
+from overpaint.models.text import Tokens, hidden_states, prompt_tokens, read_rows, tokenize
 from overpaint.types import Progress, Site
 
 
@@ -35,6 +40,10 @@ class Corpus:
         return digest.hexdigest()
 
 
+TOKENS = 1 << 13
+"""Positions that are read at once: enough to be fast, few enough that memory stays flat."""
+
+
 def second_moment(
     model: Model,
     site: Site,
@@ -44,34 +53,66 @@ def second_moment(
     cache_dir: str | Path | None = None,
     batch: int = 256,
     progress: Progress | None = None,
-) -> torch.Tensor:
-    """``C = E[k kᵀ] [d_in, d_in]``, float64 on the CPU: uncentred moment of the inputs of ``site``.
+) -> Tensor:
+    """:func:`second_moments` of a single site."""
+    found = second_moments(
+        model,
+        [site],
+        corpus,
+        padding=padding,
+        cache_dir=cache_dir,
+        batch=batch,
+        progress=progress,
+    )
+    return found[site]
+
+
+def second_moments(
+    model: Model,
+    sites: Sequence[Site],
+    corpus: Corpus,
+    *,
+    padding: bool = False,
+    cache_dir: str | Path | None = None,
+    batch: int = 256,
+    progress: Progress | None = None,
+) -> dict[Site, Tensor]:
+    """``C = E[k kᵀ]`` of the inputs k of every site: uncentred second moments.
 
     The mean runs over every real token of every caption, start and end tokens included, padding
-    left out (ReFACT, section 4.2; ROME, eq. 2); with ``padding`` over the padding alone. The result
-    is kept in ``cache_dir`` (by default :func:`default_cache_dir`) under the fingerprint of the
-    model, the site and the corpus; a cache that cannot be read or written is passed over. DataError
-    when the corpus is empty, SiteError when ``site`` reads no text.
+    left out (ReFACT, section 4.2; ROME, eq. 2); with ``padding`` over the padding alone. All sites
+    of a text encoder are read in one pass over the captions. The model is read as it is now, with
+    the patches and adapters that are on it, and results are kept under a name that says so; a cache
+    that cannot be read or written is passed over.
+
+    Args:
+        model: The model.
+        sites: Linear sites of text encoders, or of the denoiser where it reads text.
+        corpus: The captions.
+        padding: Whether to read the padding in place of the tokens.
+        cache_dir: Where results are kept; None for :func:`default_cache_dir`.
+        batch: Captions that are read at once at most; long ones are fewer.
+        progress: Called with the number of captions read, and what they are read for.
+
+    Returns:
+        For every site ``[d_in, d_in]``, float64, on the CPU.
+
+    Raises:
+        DataError: If the corpus is empty.
+        SiteError: If a site reads no text.
     """
     if not corpus.captions:
         raise DataError(f"Corpus {corpus.name!r} has no captions; give at least one.")
-    module_at(model, site)
-    name = _key(model, site, corpus, padding)
-    path = Path(cache_dir or default_cache_dir()) / f"{name}.safetensors"
-    kept = _read(path, site.d_in)
-    if kept is not None:
-        return kept
-    total = torch.zeros(site.d_in, site.d_in, dtype=torch.float64)
-    count = 0
-    for done in range(0, len(corpus.captions), batch):
-        keys = _keys(model, site, corpus.captions[done : done + batch], padding)
-        total += (keys.T @ keys).cpu()
-        count += len(keys)
-        if progress:
-            progress(min(done + batch, len(corpus.captions)), len(corpus.captions), "captions")
-    moment = total / max(count, 1)
-    _write(path, moment)
-    return moment
+    for site in sites:
+        module_at(model, site)
+    folder = Path(cache_dir or default_cache_dir())
+    files = {site: folder / f"{_key(model, site, corpus, padding)}.safetensors" for site in sites}
+    kept = {site: _read(file, site.d_in) for site, file in files.items()}
+    missing = [site for site, moment in kept.items() if moment is None]
+    found = _computed(model, missing, corpus, padding, batch, progress) if missing else {}
+    for site, moment in found.items():
+        _write(files[site], moment)
+    return {site: found[site] if moment is None else moment for site, moment in kept.items()}
 
 
 def default_cache_dir() -> Path:
@@ -87,56 +128,160 @@ def default_cache_dir() -> Path:
 
 
 class _Reached(Exception):
-    """Ends a forward pass once the site has been reached."""
+    """Ends a forward pass once all sites have been reached."""
+
+
+def _computed(
+    model: Model,
+    sites: Sequence[Site],
+    corpus: Corpus,
+    padding: bool,
+    batch: int,
+    progress: Progress | None,
+) -> dict[Site, Tensor]:
+    """The moments of ``sites``, one pass over the captions for each component."""
+    sums = {site: _Sum() for site in sites}
+    for component in dict.fromkeys(site.component for site in sites):
+        own = [site for site in sites if site.component == component]
+        what = f"captions for the covariance of {component} {_names(own)}"
+        done = 0
+        for captions, inputs in _inputs(model, component, own, corpus.captions, padding, batch):
+            for site, keys in zip(own, inputs, strict=True):
+                sums[site].add(keys)
+            done += captions
+            if progress:
+                progress(done, len(corpus.captions), what)
+    return {site: total.mean().cpu() for site, total in sums.items()}
+
+
+class _Sum:
+    """``Σ k kᵀ``, on the device of the keys."""
+
+    def __init__(self) -> None:
+        self.total: Tensor | None = None
+        self.count = 0
+
+    def add(self, keys: Tensor) -> None:
+        """Add ``keys [n, d]``."""
+        # In float64, which MPS does not have: a sum in float32 may have no Cholesky factor.
+        exact = (keys.cpu() if keys.device.type == "mps" else keys).double()
+        product = exact.T @ exact
+        self.total = product if self.total is None else self.total.add_(product)
+        self.count += len(keys)
+
+    def mean(self) -> Tensor:
+        """``E[k kᵀ] [d, d]``; zeros if there were no keys."""
+        assert self.total is not None
+        return self.total / max(self.count, 1)
+
+
+def _names(sites: Sequence[Site]) -> str:
+    """``"layer 9"``, ``"layers 7, 8, 9"``, or how many sites of other kinds."""
+    found = [re.match(r"encoder\.layers\.(\d+)\.", stored_name(site)) for site in sites]
+    numbers = sorted({int(match[1]) for match in found if match})
+    if not all(found):
+        return f"({len(sites)} sites)"
+    return f"layer{'s' if len(numbers) > 1 else ''} {', '.join(map(str, numbers))}"
+
+
+def _inputs(
+    model: Model,
+    component: str,
+    sites: Sequence[Site],
+    captions: Sequence[str],
+    padding: bool,
+    batch: int,
+) -> Iterator[tuple[int, list[Tensor]]]:
+    """In parts: how many captions were read, and what each site read of them, ``[n, d_in]``."""
+    if component == model.family.denoiser:
+        for start in range(0, len(captions), batch):
+            part = captions[start : start + batch]
+            yield len(part), _text_rows(model, sites, part, padding)
+        return
+    tokens = tokenize(model, captions, component)
+    order = tokens.end.argsort(stable=True)  # captions of one length waste no padding
+    widths = [tokens.ids.shape[1]] * len(order) if padding else (tokens.end[order] + 1).tolist()
+    start = 0
+    while start < len(order):
+        stop = min(start + batch, len(order))
+        while stop > start + 1 and (stop - start) * widths[stop - 1] > TOKENS:
+            stop = start + (stop - start) // 2
+        rows = order[start:stop]
+        part = Tokens(tokens.ids[rows], tokens.mask[rows], tokens.end[rows])
+        yield len(rows), _tower_inputs(model, component, sites, part, padding)
+        start = stop
 
 
 @torch.no_grad()
-def _keys(model: Model, site: Site, captions: tuple[str, ...], padding: bool) -> torch.Tensor:
-    """Inputs of ``site`` at the tokens (or the padding) of ``captions``, ``[n, d_in]`` float64."""
-    if site.component == model.family.denoiser:
-        return _text_rows(model, site, captions, padding)
-    tokens = tokenize(model, captions, site.component)
+def _tower_inputs(
+    model: Model, component: str, sites: Sequence[Site], tokens: Tokens, padding: bool
+) -> list[Tensor]:
+    """Inputs of ``sites`` at the tokens (or the padding) of some captions, ``[n, d_in]`` each."""
     tokens = tokens if padding else tokens.trimmed()
-    seen: list[torch.Tensor] = []
+    wanted = tokens.mask ^ padding
+    seen: dict[Site, Tensor] = {}
 
-    def stop(value: torch.Tensor) -> torch.Tensor:
-        seen.append(value)
-        raise _Reached
+    def watched(site: Site) -> Callable[[Tensor], Tensor]:
+        def watch(value: Tensor) -> Tensor:
+            seen[site] = value[wanted]
+            if len(seen) == len(sites):
+                raise _Reached
+            return value
 
-    with replace_input(module_at(model, site), stop):
+        return watch
+
+    with eager(model), ExitStack() as stack:
+        for site in sites:
+            stack.enter_context(replace_input(module_at(model, site), watched(site)))
         try:
-            hidden_states(model, tokens, site.component)
+            hidden_states(model, tokens, component)
         except _Reached:
-            return seen[0][tokens.mask ^ padding].double()
-    raise SiteError(f"{site.component}.{site.name} is not part of the forward pass of the text.")
+            return [seen[site] for site in sites]
+    lost = next(site for site in sites if site not in seen)
+    raise SiteError(f"{component}.{lost.name} is not part of the forward pass of the text.")
 
 
-def _text_rows(model: Model, site: Site, captions: tuple[str, ...], padding: bool) -> torch.Tensor:
-    """What a layer of the denoiser reads of ``captions``, ``[n, d_in]`` float64."""
+def _text_rows(
+    model: Model, sites: Sequence[Site], captions: Sequence[str], padding: bool
+) -> list[Tensor]:
+    """What layers of the denoiser read of ``captions``, ``[n, d_in]`` each."""
+    found: dict[Site, Tensor] = {}
     for path in model.family.paths(model):
-        for number, group in enumerate(path.groups):
-            if site not in group:
-                continue
-            wanted = []
-            for caption in captions:
-                rows: list[int] = []
-                for segment in path.segments:
-                    read = prompt_tokens(model, caption, segment.component)
-                    last = read.first + len(read.tokens)
-                    own = range(last, read.length) if padding else range(max(read.first, 0), last)
-                    rows += [segment.offset + row for row in own]
-                wanted.append((caption, rows if path.segments else [0]))
-            return read_rows(model, path, wanted)[number].double()
-    raise SiteError(f"{site.component}.{site.name} reads no text; choose to_k or to_v.")
+        groups = [[site for site in sites if site in group] for group in path.groups]
+        if any(groups):
+            wanted = [(caption, _rows(model, path, caption, padding)) for caption in captions]
+            for own, rows in zip(groups, read_rows(model, path, wanted), strict=True):
+                found |= dict.fromkeys(own, rows)
+    for site in sites:
+        if site not in found:
+            raise SiteError(f"{site.component}.{site.name} reads no text; choose to_k or to_v.")
+    return [found[site] for site in sites]
+
+
+def _rows(model: Model, path: TextPath, caption: str, padding: bool) -> list[int]:
+    """The rows of ``path`` that are tokens (or padding) of ``caption``."""
+    rows: list[int] = []
+    for segment in path.segments:
+        read = prompt_tokens(model, caption, segment.component)
+        last = read.first + len(read.tokens)
+        own = range(last, read.length) if padding else range(max(read.first, 0), last)
+        rows += [segment.offset + row for row in own]
+    return rows if path.segments else [0]
 
 
 def _key(model: Model, site: Site, corpus: Corpus, padding: bool) -> str:
-    parts = [fingerprint(model), site.component, stored_name(site), corpus.name, corpus.digest()]
+    if site.component != model.family.denoiser:
+        read = [as_read(model, site.component, site)]
+    else:
+        read = [as_read(model, component) for component in model.text_encoders]
+        if type(model.family).inputs is Family.inputs:  # which runs the denoiser
+            read.append(as_read(model, site.component))
+    parts = [*read, site.component, stored_name(site), corpus.name, corpus.digest()]
     parts += ["padding"] * padding
     return "moment-" + hashlib.blake2b("\0".join(parts).encode(), digest_size=16).hexdigest()
 
 
-def _read(path: Path, width: int) -> torch.Tensor | None:
+def _read(path: Path, width: int) -> Tensor | None:
     from safetensors import SafetensorError
     from safetensors.torch import load_file
 
@@ -147,14 +292,9 @@ def _read(path: Path, width: int) -> torch.Tensor | None:
     return moment if moment is not None and moment.shape == (width, width) else None
 
 
-def _write(path: Path, moment: torch.Tensor) -> None:
-    """Write beside ``path``, then rename: a file is there whole or not at all."""
+def _write(path: Path, moment: Tensor) -> None:
     from safetensors.torch import save
 
-    try:
+    with suppress(OSError, OutputError):
         path.parent.mkdir(parents=True, exist_ok=True)
-        with tempfile.NamedTemporaryFile(dir=path.parent, suffix=".part", delete=False) as file:
-            file.write(save({"moment": moment}))
-        os.replace(file.name, path)
-    except OSError:
-        return
+        write_whole(path, save({"moment": moment.contiguous()}))

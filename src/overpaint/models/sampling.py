@@ -9,7 +9,7 @@ differ in the last bit when a batch has another shape.
 from __future__ import annotations
 
 import operator
-from collections.abc import Callable, Hashable, Sequence
+from collections.abc import Callable, Hashable, Iterable, Sequence
 from contextlib import AbstractContextManager, ExitStack
 from typing import Any
 
@@ -41,32 +41,48 @@ def sampling_for(model: Model, sampling: Sampling | None = None) -> Sampling:
     return (sampling or Sampling()).over(own.over(model.family.defaults(model.pipeline)))
 
 
-def checked_seeds(seeds: Sequence[int] | int) -> list[int]:
+def for_one_step(model: Model, sampling: Sampling) -> Sampling:
+    """``sampling`` for a single step that tells how the denoiser reads its text.
+
+    Many schedulers put a single step at the last timestep, where there is hardly any noise to
+    remove, or refuse it (PNDM). DPM-Solver++ stands in where it knows the model's noise schedule.
+    """
+    name = "DPMSolverMultistepScheduler"
+    compatible = getattr(model.pipeline.scheduler, "compatibles", ())
+    known = any(scheduler.__name__ == name for scheduler in compatible)
+    return Sampling(steps=1, scheduler=name if known else None).over(sampling)
+
+
+def checked_seeds(seeds: Iterable[Any] | int) -> list[int]:
     """``seeds`` as Python integers; numpy's and torch's integers are fine.
+
+    A single number means that many seeds, from 0.
 
     Raises:
         ConfigError: If there is none, or one is no whole number from 0 to 2⁶³ - 1.
     """
-    given = [seeds] if not isinstance(seeds, Sequence | range | Tensor) and _whole(seeds) else seeds
-    try:
-        found = [seed if not _whole(seed) else operator.index(seed) for seed in given]  # type: ignore[union-attr]
-    except TypeError:
-        found = [given]
-    for seed in found:
-        if not isinstance(seed, int) or isinstance(seed, bool) or not 0 <= seed < 1 << 63:
+    count = _whole(seeds)
+    if count is None and (isinstance(seeds, str) or not isinstance(seeds, Iterable)):
+        raise ConfigError(f"expected a list of seeds or their number, got {seeds!r}")
+    if count is not None and count > 1_000_000:
+        raise ConfigError(f"expected at most 1,000,000 seeds, got {count}; put one seed in []")
+    found: list[int] = []
+    for seed in range(count) if count is not None else seeds:  # type: ignore[union-attr]
+        whole = _whole(seed)
+        if whole is None or not 0 <= whole < 1 << 63:
             raise ConfigError(f"expected seeds as whole numbers from 0 to 2^63 - 1, got {seed!r}")
+        found.append(whole)
     if not found:
         raise ConfigError("expected at least one seed, got none")
     return found
 
 
-def _whole(value: Any) -> bool:
-    """Whether ``value`` is an integer of Python, numpy or torch."""
+def _whole(value: Any) -> int | None:
+    """``value`` as an integer if it is one of Python, numpy or torch."""
     try:
-        operator.index(value)
-    except (TypeError, RuntimeError):
-        return False
-    return not isinstance(value, bool)
+        return None if isinstance(value, bool) else operator.index(value)
+    except (TypeError, RuntimeError, ValueError):  # torch raises all of them
+        return None
 
 
 def generate_prompts(
@@ -121,18 +137,21 @@ def sample_pairs(
     *,
     around: Around | None = None,
     progress: Progress | None = None,
+    ordered: bool = False,
 ) -> Tensor:
     """One picture of each pair, ``conditionings[i]`` from ``seeds[i]``: uint8 ``[n, 3, H, W]``.
 
-    The same pictures as :func:`sample` gives. Pairs whose texts have one length fill the batches
-    in the order in which they are given.
+    The same pictures as :func:`sample` gives. With ``ordered``, batches hold the pairs in the order
+    in which they are given, even texts that would have batches of their own because the last bit of
+    a picture may depend on the longest text beside it.
     """
     chosen = checked_seeds(seeds)
     if len(conditionings) != len(chosen):
         raise PromptError(
             f"Expected a seed for each prompt, got {len(chosen)} for {len(conditionings)}."
         )
-    return _generate(model, conditionings, list(enumerate(chosen)), sampling, around, progress)
+    rows = list(enumerate(chosen))
+    return _generate(model, conditionings, rows, sampling, around, progress, ordered=ordered)
 
 
 @torch.no_grad()
@@ -143,11 +162,17 @@ def _generate(
     sampling: Sampling | None,
     around: Around | None = None,
     progress: Progress | None = None,
+    *,
+    ordered: bool = False,
 ) -> Tensor:
     """``[len(rows), 3, H, W]`` for pairs of a conditioning's number and a seed."""
     model.family.check_generates(model)
     how = sampling_for(model, sampling)
-    layouts = [model.family.layout(conditioning) for conditioning in conditionings]
+    if (how.height is None) != (how.width is None):
+        raise ConfigError(
+            f"expected height and width together, got height {how.height}, width {how.width}"
+        )  # some pipelines would ignore one that comes alone
+    layouts = [0 if ordered else model.family.layout(text) for text in conditionings]
     batches = _batches(layouts, rows, how.batch_size or 1)
     tick = _counter(progress, len(batches))
     found: dict[int, Tensor] = {}

@@ -308,6 +308,7 @@ def _refresh(weights: Sequence[Tensor], factors: Mapping[int, _Pairs] | None = N
     of the weights, if they are known.
     """
     moved: _Moved = {}
+    scratch: dict[object, Tensor] = {}
     failed: list[BaseException] = []
     written: list[tuple[Tensor, Tensor]] = []
     for weight in weights:
@@ -318,7 +319,7 @@ def _refresh(weights: Sequence[Tensor], factors: Mapping[int, _Pairs] | None = N
                 del _STACKS[weight]
                 continue
             pairs = factors[id(weight)] if factors else _factors(weight, moved)
-            value = _value(weight, pairs)
+            value = _value(weight, pairs, scratch)
             bits = bit_sum(value)
             _write(weight, value)
             written.append((weight, bits))
@@ -352,13 +353,19 @@ def _factors(weight: Tensor, moved: _Moved) -> _Pairs:
     ]
 
 
-def _value(weight: Tensor, pairs: _Pairs) -> Tensor:
-    """``W0 + Σ B A`` in the precision of ``weight``, in memory of its own."""
+def _value(weight: Tensor, pairs: _Pairs, scratch: dict[object, Tensor]) -> Tensor:
+    """``W0 + Σ B A`` in the precision of ``weight``, valid until the next call.
+
+    ``scratch`` keeps the memory for it, of which a fresh piece costs as much as the product.
+    """
     original = _STACKS[weight].original
     start = original.to(weight.device, _exact(original))
-    value = start
-    for b, a in pairs:
-        value = torch.addmm(start, b, a) if value is start else value.addmm_(b, a)
+    place = (start.shape, start.dtype, start.device)
+    if place not in scratch:
+        scratch[place] = torch.empty_like(start, memory_format=torch.contiguous_format)
+    value = scratch[place]
+    for number, (b, a) in enumerate(pairs):
+        torch.addmm(value if number else start, b, a, out=value)
     return value.to(weight.dtype)
 
 
@@ -375,7 +382,7 @@ def _bound(pairs: _Pairs) -> Tensor:
 def _overflows(weight: Tensor, pairs: _Pairs) -> bool:
     """Whether a finite value of the original becomes infinite or NaN."""
     finite = torch.isfinite(_STACKS[weight].original.to(weight.device))
-    return not bool(torch.isfinite(_value(weight, pairs))[finite].all())
+    return not bool(torch.isfinite(_value(weight, pairs, {}))[finite].all())
 
 
 def _write(weight: Tensor, value: Tensor) -> None:

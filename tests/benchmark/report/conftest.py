@@ -11,14 +11,13 @@ from typing import Any
 import pytest
 from PIL import Image
 
-from overpaint.benchmark.report import report
-from overpaint.benchmark.report.markup import VOID
+from overpaint.benchmark.report import write_report
 from overpaint.benchmark.store import CaseRow, ConditionRow, Key, Result, Store
 
 SEEDS = 4
+VOID = {"br", "img", "input", "meta"}
 
-
-EVIL = "<script>alert('a & b')</script> 50% _of_ $x$ | {y}"
+EVIL = """<script>alert('a & "b"')</script> 50% _of_ $x$ | {{ 7 * 7 }} \\end"""
 
 
 # How often a picture shows the new: (source and positives, negatives).
@@ -51,9 +50,9 @@ CONDITIONS = (
 Make = Callable[..., Path]
 
 
-def case(name: str, kind: str) -> CaseRow:
+def case(name: str, kind: str, old: str = "a rose", new: str = "a blue rose") -> CaseRow:
     def probe(place: str, part: str, prompt: str) -> dict[str, str]:
-        texts = {"prompt": prompt, "old": "a rose", "new": "a blue rose", "oracle": "a blue rose"}
+        texts = {"prompt": prompt, "old": old, "new": new, "oracle": new}
         return {"place": place, "part": part, **texts}
 
     places = [
@@ -83,9 +82,10 @@ def judged(condition: str, case: CaseRow, chances: tuple[float, float]) -> Itera
 
 @pytest.fixture
 def make(tmp_path: Path) -> Make:
-    """``make(conditions=, cases=, chances=, leave_out=, measures=, keep=, **more) -> folder``.
+    """Make a run; returns its folder.
 
-    ``leave_out`` is how many of the last condition's results are missing; ``keep`` the pictures.
+    ``leave_out`` is how many of the last condition's results are missing; ``keep`` of how many
+    seeds pictures are kept, 0 or 1.
     """
 
     def run(
@@ -94,12 +94,13 @@ def make(tmp_path: Path) -> Make:
         chances: Mapping[str, tuple[float, float]] = CHANCES,
         leave_out: int = 0,
         measures: Iterable[tuple[Any, ...]] = (),
-        keep: bool = True,
+        keep: int = 1,
+        notes: Mapping[str, Any] | None = None,
         **configuration: Any,
     ) -> Path:
         folder = tmp_path / "run"
         (folder / "pictures").mkdir(parents=True)
-        whole = {"title": "Table 1", "model": "toybox", "seeds": SEEDS, "steps": 6}
+        whole = {"title": "Table 1", "model": "toybox", "seeds": SEEDS, "keep": keep, "steps": 6}
         with Store(folder / "run.sqlite", {**whole, **configuration}) as store:
             store.describe_conditions(conditions)
             store.describe_cases(cases)
@@ -113,7 +114,7 @@ def make(tmp_path: Path) -> Make:
                         _paint(folder / "pictures" / f"{result.picture}.png")
             for measure in measures:
                 store.measure(*measure)
-            store.note({"versions": {"overpaint": "0.9"}, "command": "overpaint bench --seeds 4"})
+            store.note(notes or {"versions": {"a": "0.9"}, "command": "overpaint bench --seeds 4"})
         return folder
 
     return run
@@ -137,6 +138,7 @@ class Reader(HTMLParser):
         self.ids: list[str] = []
         self.seen: list[tuple[str, dict[str, str | None]]] = []
         self.texts: list[tuple[str, str]] = []
+        self.attributes: list[str] = []
         self.feed(text)
         self.close()
 
@@ -145,6 +147,7 @@ class Reader(HTMLParser):
         self.seen.append((tag, found))
         self.addresses += [v or "" for k, v in attrs if k in ("src", "href", "action", "data")]
         self.ids += [v or "" for k, v in attrs if k == "id"]
+        self.attributes += [v or "" for _, v in attrs]
         if tag not in VOID:
             self.open.append(tag)
 
@@ -165,7 +168,8 @@ class Reader(HTMLParser):
 
 
 def written(folder: Path, pictures: int = 2) -> tuple[str, Reader]:
-    text = report(folder, pictures=pictures)[0].read_text(encoding="utf-8")
+    """The page of the run in ``folder``, and what a browser would make of it."""
+    text = write_report(folder, pictures=pictures)[0].read_text(encoding="utf-8")
     return text, Reader(text)
 
 
@@ -191,7 +195,13 @@ def write_windows(folder: Path) -> Path:
         )
         for n, name in enumerate(seen)
     ]
-    configuration = {"title": "Windows", "seeds": 1, "window": 2, "x_label": "first layer"}
+    configuration = {
+        "title": "Windows",
+        "seeds": 1,
+        "keep": 1,
+        "window": 2,
+        "x_label": "first layer",
+    }
     (folder / "pictures").mkdir()
     with Store(folder / "run.sqlite", configuration) as store:
         store.describe_conditions(rows)

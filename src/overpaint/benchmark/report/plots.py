@@ -28,6 +28,7 @@ INK, MUTED, RULE, PAPER = "#010101", "#020202", "#030303", "#040404"
 _VARIABLES = {INK: "ink", MUTED: "muted", RULE: "rule", PAPER: "paper"}
 LINE_COLORS = 8  # colours the page has for lines; the ninth is the first again
 MOST_NAMES = 12  # conditions or curves up to which each has its name beside its point
+LONGEST_NAME = 36  # characters of a name in a plot
 CURVE_SCORES = ("efficacy", "generality", "specificity", "f1")
 REFERENCE_STYLES = {"baseline": ("unedited", ":"), "oracle": ("oracle", "--")}
 
@@ -203,6 +204,11 @@ def set_ticks(axes: Any, values: Sequence[float]) -> None:
         axes.set_xticks(kept, [f"{v:.0f}" for v in kept])
 
 
+def shortened(name: str) -> str:
+    """A name short enough to leave room for the plot beside it."""
+    return name if len(name) <= LONGEST_NAME else f"{name[: LONGEST_NAME - 1]}…"
+
+
 def curves_heading(run: RunData) -> str:
     """Heading of the curves: what they are drawn over."""
     x_label = _x_label(run)
@@ -233,7 +239,7 @@ class _Point:
 def _points(run: RunData) -> list[_Point]:
     points = []
     for name, own in run.conditions.sort_values(["series", "x"], kind="stable").iterrows():
-        label = own.line_label if own.series else own.label
+        label = shortened(own.line_label if own.series else own.label)
         general, specific, f1 = (
             run.score(str(name), m) for m in ("generality", "specificity", "f1")
         )
@@ -346,7 +352,7 @@ def _draw_women(
                 height = place + 0.11 * ((len(conditions) - 1) / 2 - number)
                 axes.plot(shares[condition, name], height, "o", color=color(number),
                           markersize=6, markeredgecolor=PAPER)  # fmt: skip
-    axes.set_yticks(range(len(names)), names)
+    axes.set_yticks(range(len(names)), [shortened(name) for name in names])
     axes.tick_params(axis="y", colors=INK, labelsize=9.5)
     axes.set(ylim=(-0.7, len(names) - 0.3), xlim=(-3, 103), xlabel="women, %")
 

@@ -40,6 +40,7 @@ __all__ = [
     "TextPath",
     "family_called",
     "family_of",
+    "no_neurons",
     "register",
 ]
 
@@ -66,6 +67,17 @@ FAMILIES: list[Family] = [
     ZImage(),
 ]
 """All families, in the order in which they are listed."""
+
+
+def no_neurons(family: Family) -> str:
+    """Why neurons cannot be found in a family; "" if they can."""
+    if not family.joint_attention:
+        return ""
+    return (
+        f"neurons are outputs of the key and value projections of cross-attention, and "
+        f"{family.name} has joint attention; find its layers with LocoGen or causal tracing, and "
+        "edit with time or uce"
+    )
 
 
 def register(family: Family) -> Family:

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from torch import Tensor
 
 from overpaint.models.conditioning import Conditioning
-from overpaint.models.families.base import Family, Segment, TextPath
+from overpaint.models.families.base import Family, Segment, TextLayer, TextPath, joint_layers
 from overpaint.models.model import Model
 from overpaint.models.sites import site_at
 
@@ -22,6 +22,8 @@ class AuraFlow(Family):
     name = "AuraFlow"
     pipelines = ("AuraFlowPipeline",)
     denoiser = "transformer"
+    picture_tokens = "pos_embed"
+    joint_attention = True
     encoded = (
         "prompt_embeds",
         "prompt_attention_mask",
@@ -52,6 +54,11 @@ class AuraFlow(Family):
         """The tokens of T5."""
         site = site_at(model, self.denoiser, "context_embedder")
         return (TextPath("sequence", ((site,),), (Segment("text_encoder"),)),)
+
+    def text_layers(self, model: Model) -> tuple[TextLayer, ...]:
+        """The joint attention of the blocks with two streams, then of those with one."""
+        single = joint_layers(model, "single_transformer_blocks", text="")
+        return joint_layers(model, "joint_transformer_blocks") + single
 
     def inputs(self, model: Model, prompts: Sequence[str], path: TextPath) -> tuple[Tensor, ...]:  # noqa: ARG002
         """The encoded prompts themselves."""

@@ -20,7 +20,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from overpaint.errors import ModelError
+from overpaint.errors import ConfigError, ModelError
 from overpaint.models.conditioning import NEGATIVE, Conditioning
 from overpaint.types import Sampling, Site
 
@@ -167,6 +167,8 @@ class Family:
     reads: ClassVar[Mapping[str, str]] = {}
     """What of a picture's text each text encoder is read for: ``"tokens"``, ``"pooled"`` or
     ``"tokens and pooled"``; ``"tokens"`` where it is left out."""
+    joint_attention: ClassVar[bool] = False
+    """Whether text and picture attend to each other, so that there is no cross-attention."""
     reads_embeddings: ClassVar[bool] = False
     """Whether cross-attention reads ``prompt_embeds`` themselves, all of their rows."""
     picture_tokens: ClassVar[str] = "x_embedder"
@@ -461,6 +463,9 @@ class Family:
 
         Returns:
             Pictures ``[b, 3, H, W]`` in [0, 1].
+
+        Raises:
+            ConfigError: If the pipeline cannot make pictures of that size.
         """
         known = inspect.signature(type(pipeline).__call__).parameters
         given = {
@@ -476,7 +481,12 @@ class Family:
         given = {k: v for k, v in given.items() if k in known}
         # Text comes encoded; a default such as negative_prompt="" would contradict it.
         given |= {name: None for name in ("prompt", "negative_prompt") if name in known}
-        return as_tensor(pipeline(**self.arguments(conditioning), **given).images)
+        try:
+            return as_tensor(pipeline(**self.arguments(conditioning), **given).images)
+        except ValueError as error:
+            if "height" not in str(error):
+                raise
+            raise ConfigError(f"expected a size that the pipeline can make: {error}") from error
 
     def guidance(self, model: Model, sampling: Sampling) -> dict[str, Any]:  # noqa: ARG002
         """Guidance as keyword arguments of the pipeline's call."""
@@ -489,6 +499,19 @@ class Family:
     def arguments(self, conditioning: Conditioning) -> dict[str, Any]:
         """``conditioning`` as keyword arguments of the pipeline's call."""
         return dict(conditioning.tensors)
+
+    def one_length(self, parts: Sequence[Conditioning]) -> list[Conditioning]:
+        """Encoded prompts whose texts differ in length, made to fit into one batch.
+
+        Raises:
+            ModelError: If the pipeline has no way to tell padding from text.
+        """
+        if len({part.layout for part in parts}) > 1:
+            raise ModelError(
+                f"{self.name} cannot read prompts of different length in one batch; use prompts "
+                "with as many tokens each."
+            )
+        return list(parts)
 
     def layout(self, conditioning: Conditioning) -> Hashable:
         """What must be equal for prompts in one batch, if no picture is to depend on the others."""

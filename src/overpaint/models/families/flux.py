@@ -34,6 +34,7 @@ class Flux(Family):
         "FluxKontextPipeline",
     )
     denoiser = "transformer"
+    joint_attention = True
     encoders = ("text_encoder", "text_encoder_2")
     towers = ("text_encoder",)
     reads: ClassVar[dict[str, str]] = {"text_encoder": "pooled"}

@@ -7,7 +7,15 @@ from typing import Any, ClassVar
 
 from torch import Tensor
 
-from overpaint.models.families.base import Family, Segment, Template, TextPath, chat
+from overpaint.models.families.base import (
+    Family,
+    Segment,
+    Template,
+    TextLayer,
+    TextPath,
+    chat,
+    joint_layers,
+)
 from overpaint.models.model import Model
 from overpaint.models.sites import site_at
 from overpaint.types import Sampling
@@ -24,6 +32,7 @@ class Flux2(Family):
     name = "FLUX.2"
     pipelines = ("Flux2Pipeline",)
     denoiser = "transformer"
+    joint_attention = True
     encoded = ("prompt_embeds", "")
     unsupported: ClassVar[dict[str, str]] = {
         "negative prompt": "FLUX.2 dev reads no negative prompt: its guidance is distilled; leave "
@@ -52,6 +61,11 @@ class Flux2(Family):
         """The rows of the language model."""
         site = site_at(model, self.denoiser, "context_embedder")
         return (TextPath("sequence", ((site,),), (Segment("text_encoder"),)),)
+
+    def text_layers(self, model: Model) -> tuple[TextLayer, ...]:
+        """The joint attention of the blocks with two streams, then of those with one."""
+        single = joint_layers(model, "single_transformer_blocks", text="")
+        return joint_layers(model, "transformer_blocks") + single
 
     def inputs(self, model: Model, prompts: Sequence[str], path: TextPath) -> tuple[Tensor, ...]:  # noqa: ARG002
         """The encoded prompts themselves."""

@@ -9,7 +9,7 @@ from torch import Tensor
 
 from overpaint.errors import ModelError
 from overpaint.models.conditioning import Conditioning
-from overpaint.models.families.base import Family, Segment, TextPath
+from overpaint.models.families.base import Family, Segment, TextLayer, TextPath, joint_layers
 from overpaint.models.model import Model
 from overpaint.models.sites import site_at
 from overpaint.types import Sampling
@@ -27,6 +27,7 @@ class HiDream(Family):
     name = "HiDream"
     pipelines = ("HiDreamImagePipeline",)
     denoiser = "transformer"
+    joint_attention = True
     encoders = ("text_encoder", "text_encoder_2", "text_encoder_3", "text_encoder_4")
     towers = ("text_encoder", "text_encoder_2")
     reads: ClassVar[dict[str, str]] = {"text_encoder": "pooled", "text_encoder_2": "pooled"}
@@ -96,6 +97,17 @@ class HiDream(Family):
             TextPath("pooled", ((pooled,),)),
         )
 
+    def text_layers(self, model: Model) -> tuple[TextLayer, ...]:
+        """The joint attention of the blocks with two streams, then of those with one."""
+        text, picture = "norm_encoder_hidden_states", "norm_hidden_states"
+        double = joint_layers(
+            model, "double_stream_blocks", "block.attn1", text=text, picture=picture
+        )
+        single = joint_layers(
+            model, "single_stream_blocks", "block.attn1", text="", picture=picture, text_first=False
+        )
+        return double + single
+
     def inputs(self, model: Model, prompts: Sequence[str], path: TextPath) -> tuple[Tensor, ...]:
         """The encoded prompts themselves; of Llama, the layers that the transformer takes."""
         found = self.encode(model, prompts)
@@ -103,5 +115,6 @@ class HiDream(Family):
             return (found["pooled_prompt_embeds"].unsqueeze(1),)
         if path.name == "t5":
             return (found["prompt_embeds_t5"],)
-        states, config = found["prompt_embeds_llama3"], model.denoiser.config
+        config: Any = model.denoiser.config
+        states = found["prompt_embeds_llama3"]
         return tuple(states[:, layer] for layer in config.llama_layers)

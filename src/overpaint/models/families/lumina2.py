@@ -5,7 +5,14 @@ from __future__ import annotations
 from collections.abc import Hashable
 
 from overpaint.models.conditioning import Conditioning
-from overpaint.models.families.base import Family, Segment, Template, TextPath
+from overpaint.models.families.base import (
+    Family,
+    Segment,
+    Template,
+    TextLayer,
+    TextPath,
+    joint_layers,
+)
 from overpaint.models.model import Model
 from overpaint.models.sites import site_at
 
@@ -21,6 +28,7 @@ class Lumina2(Family):
     name = "Lumina2"
     pipelines = ("Lumina2Pipeline",)
     denoiser = "transformer"
+    joint_attention = True
     encoded = (
         "prompt_embeds",
         "prompt_attention_mask",
@@ -37,6 +45,10 @@ class Lumina2(Family):
         """The normalised rows of Gemma."""
         site = site_at(model, self.denoiser, "time_caption_embed.caption_embedder.1")
         return (TextPath("sequence", ((site,),), (Segment("text_encoder"),)),)
+
+    def text_layers(self, model: Model) -> tuple[TextLayer, ...]:
+        """The joint attention of every layer, which reads text and picture as one sequence."""
+        return joint_layers(model, "layers", text="")
 
     def layout(self, conditioning: Conditioning) -> Hashable:
         """Prompts of one length: the transformer pads a batch to its longest prompt."""

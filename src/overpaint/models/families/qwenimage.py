@@ -2,12 +2,20 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import torch
 
-from overpaint.models.conditioning import NEGATIVE, Conditioning
-from overpaint.models.families.base import Family, Segment, Template, TextPath
+from overpaint.models.conditioning import NEGATIVE, Conditioning, padded
+from overpaint.models.families.base import (
+    Family,
+    Segment,
+    Template,
+    TextLayer,
+    TextPath,
+    joint_layers,
+)
 from overpaint.models.model import Model
 from overpaint.models.sites import site_at
 from overpaint.types import Sampling
@@ -33,6 +41,7 @@ class QwenImage(Family):
         "QwenImageControlNetInpaintPipeline",
     )
     denoiser = "transformer"
+    joint_attention = True
     encoded = ("prompt_embeds", "prompt_embeds_mask")
     separate_negative = True
     guidance_argument = "true_cfg_scale"
@@ -52,6 +61,14 @@ class QwenImage(Family):
         """The normalised rows of Qwen."""
         site = site_at(model, self.denoiser, "txt_in")
         return (TextPath("sequence", ((site,),), (Segment("text_encoder"),)),)
+
+    def text_layers(self, model: Model) -> tuple[TextLayer, ...]:
+        """The joint attention of every block."""
+        return joint_layers(model, "transformer_blocks")
+
+    def one_length(self, parts: Sequence[Conditioning]) -> list[Conditioning]:
+        """Padding is masked."""
+        return padded(parts, "prompt_embeds_mask")
 
     def guided(self, model: Model, sampling: Sampling) -> bool:
         """Only with a negative prompt, as in the pipeline's own call."""

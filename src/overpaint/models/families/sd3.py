@@ -28,6 +28,7 @@ class StableDiffusion3(Family):
         "StableDiffusion3ControlNetPipeline",
     )
     denoiser = "transformer"
+    joint_attention = True
     encoders = ("text_encoder", "text_encoder_2", "text_encoder_3")
     towers = ("text_encoder", "text_encoder_2")
     reads: ClassVar[dict[str, str]] = {

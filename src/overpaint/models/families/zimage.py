@@ -8,8 +8,16 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from overpaint.models.conditioning import Conditioning
-from overpaint.models.families.base import Family, Segment, Template, TextPath, chat
+from overpaint.models.conditioning import Conditioning, padded
+from overpaint.models.families.base import (
+    Family,
+    Segment,
+    Template,
+    TextLayer,
+    TextPath,
+    chat,
+    joint_layers,
+)
 from overpaint.models.model import Model
 from overpaint.models.sites import site_at
 from overpaint.types import Sampling
@@ -34,6 +42,8 @@ class ZImage(Family):
         "ZImageControlNetInpaintPipeline",
     )
     denoiser = "transformer"
+    picture_tokens = "noise_refiner.0"
+    joint_attention = True
     fixed_length = False
     reads_padding = False
 
@@ -54,13 +64,27 @@ class ZImage(Family):
         return value if isinstance(value, Tensor) else torch.stack(list(value))
 
     def arguments(self, conditioning: Conditioning) -> dict[str, Any]:
-        """The pipeline takes lists."""
-        return {name: list(value.unbind(0)) for name, value in conditioning.tensors.items()}
+        """The pipeline takes lists, without padding."""
+        found: dict[str, Any] = {}
+        for name in ("prompt_embeds", "negative_prompt_embeds"):
+            if name in conditioning.tensors:
+                rows, mask = conditioning[name], conditioning.tensors.get(f"{name}_mask")
+                lengths = [rows.shape[1]] * len(rows) if mask is None else mask.sum(1).tolist()
+                found[name] = [row[:length] for row, length in zip(rows, lengths, strict=True)]
+        return found
 
     def paths(self, model: Model) -> tuple[TextPath, ...]:
         """The normalised rows of Qwen3."""
         site = site_at(model, self.denoiser, "cap_embedder.1")
         return (TextPath("sequence", ((site,),), (Segment("text_encoder"),)),)
+
+    def text_layers(self, model: Model) -> tuple[TextLayer, ...]:
+        """The joint attention of every layer, which reads picture and text as one sequence."""
+        return joint_layers(model, "layers", "attention", text="", text_first=False)
+
+    def one_length(self, parts: Sequence[Conditioning]) -> list[Conditioning]:
+        """Padding is cut off again before the pipeline is called."""
+        return padded(parts, "prompt_embeds_mask")
 
     def inputs(self, model: Model, prompts: Sequence[str], path: TextPath) -> tuple[Tensor, ...]:  # noqa: ARG002
         """The normalised prompts; in a run, those of a batch are read as one long one."""

@@ -9,7 +9,6 @@ import numpy as np
 import torch
 from rich.progress import track
 
-from overpaint.models.card import Card
 from overpaint.models.load import load
 from overpaint.models.sampling import sample, sampling_for
 from overpaint.models.text import encode
@@ -18,7 +17,7 @@ from overpaint.toybox.train.data import LENGTH
 from overpaint.toybox.train.loop import Settings, train
 from overpaint.toybox.train.odds import gender_weights
 from overpaint.toybox.train.pick import with_details
-from overpaint.toybox.train.pipeline import NOISE, assemble
+from overpaint.toybox.train.pipeline import CARD, NOISE, assemble
 from overpaint.toybox.train.run import Run
 from overpaint.toybox.train.untyped import (
     AutoencoderKL,
@@ -113,9 +112,6 @@ SHEET = (
 
 def sample_sheet(run: Run, unet: Any, name: str) -> None:
     """One row of eight pictures for each of a dozen prompts."""
-    model = replace(
-        load(assemble(run, unet), device=run.device),
-        card=Card(steps=20, guidance=4.0, batch_size=16),
-    )
+    model = replace(load(assemble(run, unet).to(run.device)), card=CARD)
     pictures = sample(model, encode(model, SHEET, sampling_for(model)), range(8))
     run.sheet(name, list(pictures.float().div(127.5).sub(1)))

@@ -8,8 +8,9 @@ from typing import Any
 
 import torch
 
+from overpaint.models.card import write_card
 from overpaint.toybox.grammar import captions
-from overpaint.toybox.train.pipeline import assemble
+from overpaint.toybox.train.pipeline import CARD, assemble
 from overpaint.toybox.train.run import Run
 from overpaint.toybox.train.untyped import CLIPModel, UNet2DConditionModel
 from overpaint.toybox.world import SETTINGS
@@ -50,6 +51,7 @@ def export(run: Run) -> None:
         said = json.loads(config.read_text())
         said.pop("_name_or_path", None)
         config.write_text(json.dumps(said, indent=2) + "\n")
+    write_card(CARD, out / "pipeline")
     _save_slow_tokenizer(out / "pipeline" / "tokenizer")
     (out / "pipeline" / "captions.txt").write_text("\n".join(captions(CORPUS)) + "\n")
     (out / "pipeline" / "templates.txt").write_text("\n".join(CONTEXTS) + "\n")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from overpaint.models.card import Card
 from overpaint.toybox.train.contrastive import Captions
 from overpaint.toybox.train.run import Run
 from overpaint.toybox.train.untyped import (
@@ -11,12 +12,15 @@ from overpaint.toybox.train.untyped import (
     CLIPModel,
     CLIPTextConfig,
     CLIPTextModel,
-    DDIMScheduler,
+    DPMSolverMultistepScheduler,
     StableDiffusionPipeline,
 )
 
 NOISE = {"beta_start": 0.00085, "beta_end": 0.012, "beta_schedule": "scaled_linear"}
 """Stable Diffusion 1's noise schedule, which the denoiser learns with."""
+
+CARD = Card("toybox", steps=20, guidance=4.0, batch_size=16, dtype="float32", clip="toybox")
+"""How the model is used."""
 
 
 def assemble(run: Run, unet: Any) -> Any:
@@ -26,7 +30,9 @@ def assemble(run: Run, unet: Any) -> Any:
         text_encoder=text_encoder(CLIPModel.from_pretrained(run.path("clip"))),
         tokenizer=Captions(run).tokenizer,
         unet=unet,
-        scheduler=DDIMScheduler(**NOISE, clip_sample=False, set_alpha_to_one=False, steps_offset=1),
+        scheduler=DPMSolverMultistepScheduler(
+            **NOISE, steps_offset=1, timestep_spacing="leading", solver_order=2
+        ),
         safety_checker=None,
         feature_extractor=None,
         requires_safety_checker=False,

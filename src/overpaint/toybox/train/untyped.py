@@ -12,7 +12,6 @@ import diffusers
 import transformers
 
 AutoencoderKL: Any = diffusers.AutoencoderKL
-DDIMScheduler: Any = diffusers.DDIMScheduler
 DDPMScheduler: Any = diffusers.DDPMScheduler
 DPMSolverMultistepScheduler: Any = diffusers.DPMSolverMultistepScheduler
 StableDiffusionPipeline: Any = diffusers.StableDiffusionPipeline
