@@ -1,4 +1,4 @@
-"""Diffusion transformers that read T5, with or without CLIP beside it."""
+"""Diffusion transformers conditioned on T5, on CLIP and T5, or on BERT and T5."""
 
 from __future__ import annotations
 
@@ -16,16 +16,17 @@ from random_models.tokenizers import (
 )
 
 SMALL = {"height": 64, "width": 64, "num_inference_steps": 2}
-"""For pipelines whose default size is fixed at about 1024 pixels, whatever the networks' is."""
+"""For pipelines whose default image size does not depend on the model's configuration."""
 
 _PIXART = {**SMALL, "use_resolution_binning": False, "clean_caption": False}
 
 
 @recipe("FLUX-dev", "FluxPipeline", call=SMALL)
 def flux_dev(**transformer: Any) -> Parts:
-    """FLUX.1 [dev]: CLIP's pooled feature and T5's tokens; guidance is an input of the network.
+    """FLUX.1 [dev]: CLIP's pooled embedding and T5; distilled guidance.
 
-    ``transformer`` changes the transformer's configuration.
+    Args:
+        transformer: Changes of the transformer's configuration.
     """
     shifts = {"shift": 3.0, "use_dynamic_shifting": True, "base_shift": 0.5, "max_shift": 1.15}
     return _flux({"guidance_embeds": True, **transformer}, flow_match(**shifts), length=512)
@@ -33,16 +34,21 @@ def flux_dev(**transformer: Any) -> Parts:
 
 @recipe("FLUX-schnell", "FluxPipeline", call={**SMALL, "max_sequence_length": 256})
 def flux_schnell(**transformer: Any) -> Parts:
-    """FLUX.1 [schnell]: as [dev] but without guidance, and at most 256 tokens of T5."""
+    """FLUX.1 [schnell]: as [dev], without guidance and with at most 256 tokens.
+
+    Args:
+        transformer: Changes of the transformer's configuration.
+    """
     return _flux({"guidance_embeds": False, **transformer}, flow_match(shift=1.0), length=256)
 
 
 @recipe("SD3", "StableDiffusion3Pipeline", call=SMALL)
 def sd3(t5: bool = True, **transformer: Any) -> Parts:
-    """SD 3: two CLIP towers and T5, side by side in one sequence; the CLIPs' pooled features too.
+    """SD 3: two CLIP text encoders and T5, in one sequence, and the CLIPs' pooled embeddings.
 
-    ``t5=False`` leaves T5 out, as users with little memory do: zeros stand for its tokens.
-    ``transformer`` changes the transformer's configuration.
+    Args:
+        t5: Whether T5 is there. The pipeline replaces a missing one by zeros.
+        transformer: Changes of the transformer's configuration.
     """
     from diffusers import SD3Transformer2DModel
 
@@ -77,28 +83,33 @@ def sd3(t5: bool = True, **transformer: Any) -> Parts:
 
 @recipe("SD3-no-T5", "StableDiffusion3Pipeline", call=SMALL)
 def sd3_without_t5(**transformer: Any) -> Parts:
-    """SD 3 with its two CLIP towers only."""
+    """SD 3 with ``text_encoder_3=None`` and ``tokenizer_3=None``."""
     return sd3(t5=False, **transformer)
 
 
 @recipe("SD3.5", "StableDiffusion3Pipeline", call=SMALL)
 def sd35(**transformer: Any) -> Parts:
-    """SD 3.5 medium: queries and keys are normed, and blocks attend to the picture alone, too."""
+    """SD 3.5 medium: normalized queries and keys, additional self-attention of the image."""
     return sd3(**{"qk_norm": "rms_norm", "dual_attention_layers": (0, 1), **transformer})
 
 
 @recipe("PixArt-alpha", "PixArtAlphaPipeline", call=_PIXART)
 def pixart_alpha(**transformer: Any) -> Parts:
-    """PixArt-alpha: T5 through cross-attention, the same text projection for every block.
+    """PixArt-alpha: cross-attention to T5, after a projection that all blocks share.
 
-    ``transformer`` changes the transformer's configuration.
+    Args:
+        transformer: Changes of the transformer's configuration.
     """
     return _pixart({"use_additional_conditions": True, **transformer}, kl_autoencoder(), length=120)
 
 
 @recipe("PixArt-Sigma", "PixArtSigmaPipeline", call=_PIXART)
 def pixart_sigma(**transformer: Any) -> Parts:
-    """PixArt-Sigma: as alpha, with SDXL's autoencoder, 300 tokens, and no size conditions."""
+    """PixArt-Sigma: as PixArt-alpha, with 300 tokens and without size conditioning.
+
+    Args:
+        transformer: Changes of the transformer's configuration.
+    """
     return _pixart(
         {"use_additional_conditions": False, **transformer},
         kl_autoencoder(scaling=0.13025),
@@ -110,14 +121,15 @@ def pixart_sigma(**transformer: Any) -> Parts:
     "AuraFlow",
     "AuraFlowPipeline",
     call=SMALL,
-    # Nearly all of its 256 text tokens are padding, which is not masked: the few words of a
-    # prompt would hardly be heard among them.
+    # Nearly all of the 256 text tokens are padding, and attention does not mask them: without
+    # these factors, a prompt would hardly change the image.
     gains={"transformer": {r"attn\.(to_v|add_v_proj|to_out)": 5.0}},
 )
 def auraflow(**transformer: Any) -> Parts:
-    """AuraFlow: Pile-T5 behind Llama's tokenizer, in joint and then in single blocks.
+    """AuraFlow: Pile-T5 with Llama's tokenizer; joint blocks, then single blocks.
 
-    ``transformer`` changes the transformer's configuration.
+    Args:
+        transformer: Changes of the transformer's configuration.
     """
     from diffusers import AuraFlowTransformer2DModel
 
@@ -143,9 +155,10 @@ def auraflow(**transformer: Any) -> Parts:
 
 @recipe("Chroma", "ChromaPipeline", call=SMALL)
 def chroma(**transformer: Any) -> Parts:
-    """Chroma: FLUX.1 without CLIP; a small network makes every block's modulation of the time.
+    """Chroma: FLUX.1 without CLIP; one small network computes the modulations of all blocks.
 
-    ``transformer`` changes the transformer's configuration.
+    Args:
+        transformer: Changes of the transformer's configuration.
     """
     from diffusers import ChromaTransformer2DModel
 
@@ -171,9 +184,10 @@ def chroma(**transformer: Any) -> Parts:
 
 @recipe("HunyuanDiT", "HunyuanDiTPipeline", call={**SMALL, "use_resolution_binning": False})
 def hunyuan_dit(**transformer: Any) -> Parts:
-    """HunyuanDiT 1.2: BERT and mT5 one after the other, read through cross-attention.
+    """HunyuanDiT 1.2: cross-attention to the concatenated states of BERT and mT5.
 
-    ``transformer`` changes the transformer's configuration.
+    Args:
+        transformer: Changes of the transformer's configuration.
     """
     from diffusers import DDPMScheduler, HunyuanDiT2DModel
 
@@ -241,7 +255,7 @@ def _pixart(changes: dict[str, Any], vae: Any, *, length: int) -> Parts:
 
     tokenizer = t5_tokenizer(length=length)
     shape: dict[str, Any] = {
-        "sample_size": 128,  # by this the pipeline knows the models for 1024 pixels
+        "sample_size": 128,  # the pipeline conditions on sizes only for this value
         "num_layers": 3,
         "num_attention_heads": 3,
         "attention_head_dim": 16,
