@@ -24,7 +24,6 @@ from random_models.tokenizers import (
     t5_tokenizer,
 )
 
-
 _SANA = {"height": 128, "width": 128, "num_inference_steps": 2, "use_resolution_binning": False}
 
 
