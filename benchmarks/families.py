@@ -193,6 +193,8 @@ def cell(subject: Subject, capability: str) -> dict[str, Any]:
         works, reason = not fault, fault
     except OverpaintError as error:
         works, reason = False, str(error)
+    except Exception as error:  # a fault of the library: the table goes on, and the run fails
+        return {"works": False, "reason": repr(error), "seconds": 0.0, "said": False}
     seconds = time.perf_counter() - began
     agrees = works == (not said) and (works or not reason.startswith("the picture"))
     return {"works": works, "reason": reason, "seconds": round(seconds, 2), "said": agrees}
