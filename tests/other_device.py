@@ -35,12 +35,12 @@ class Remote(torch.Tensor):
     """A tensor on the second device; ``inner`` is its value on the CPU."""
 
     inner: torch.Tensor
-    is_meta = False  # type: ignore[assignment]
+    is_meta = False
     __torch_function__ = torch._C._disabled_torch_function_impl  # type: ignore[assignment]
 
     @staticmethod
     def __new__(cls, inner: torch.Tensor) -> Remote:
-        return torch.Tensor._make_wrapper_subclass(  # type: ignore[attr-defined]
+        return torch.Tensor._make_wrapper_subclass(
             cls,
             inner.shape,
             strides=inner.stride(),
@@ -53,7 +53,7 @@ class Remote(torch.Tensor):
     def __init__(self, inner: torch.Tensor) -> None:
         self.inner = inner
 
-    def __repr__(self, **_: Any) -> str:  # type: ignore[override]
+    def __repr__(self, **_: Any) -> str:
         return f"Remote({self.inner})"
 
     def data_ptr(self) -> int:

@@ -129,7 +129,7 @@ def test_every_method_is_tried() -> None:
 @pytest.mark.parametrize("name", ["time", "uce", "locoedit", "diffquickfix", "refact"])
 def test_strength_that_is_chosen(make_sd1: Callable[[], Model], name: str) -> None:
     method, config = METHODS[name], CONFIGS[name]
-    auto = dict.fromkeys(type(config).STRENGTH)  # pyright: ignore
+    auto = dict.fromkeys(type(config).STRENGTH)
     chosen = replace(config, **auto)
     check_alike(make_sd1, lambda model: method.function(model, EDITS[:1], chosen))
 
