@@ -30,7 +30,7 @@ def patch_of(tiny: Any, model: Model) -> Any:
 def offload(model: Model) -> None:
     from accelerate import cpu_offload
 
-    cpu_offload(model.denoiser, execution_device="cpu")
+    cpu_offload(model.denoiser, execution_device=torch.device("cpu"))
 
 
 def fuse_projections(model: Model) -> None:

@@ -293,11 +293,13 @@ def restoring(rows: Sequence[Component | None]) -> Iterator[None]:
         yield
 
 
-def _copied_rows(own: list[int], batch: int) -> Change:
+def _copied_rows(own: Sequence[int], batch: int) -> Change:
+    """Rows ``own`` of each branch are those of its row 0."""
+    source = torch.arange(batch)
+    source[list(own)] = 0
+
     def change(output: Tensor) -> Tensor:
-        branches = output.clone().unflatten(0, (-1, batch))
-        branches[:, own] = branches[:, :1]
-        return branches.flatten(0, 1)
+        return output.unflatten(0, (-1, batch))[:, source.to(output.device)].flatten(0, 1)
 
     return change
 

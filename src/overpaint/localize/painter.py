@@ -93,7 +93,7 @@ class Painter:
             what: What ``progress`` says is being done.
             progress: Counts denoising steps.
             steps: Denoising steps in place of the search's.
-            trial: Whether to take a single step without classifier-free guidance.
+            trial: Whether to take a single step, without classifier-free guidance.
             snug: Whether a single batch is no larger than it has to be, which saves time; the last
                 bit of a picture may then depend on its company.
 

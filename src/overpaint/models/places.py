@@ -89,8 +89,9 @@ def _check_storage(place: Place) -> None:
             f"expected a weight of at least 16 bits at {where}, got {weight.dtype} (layerwise "
             "casting); apply the patch first, then enable_layerwise_casting()"
         )
-    if not weight.is_floating_point() or is_traceable_wrapper_subclass(weight):
-        kind = type(weight).__name__ if weight.is_floating_point() else str(weight.dtype)
+    floating = weight.is_floating_point()
+    if not floating or is_traceable_wrapper_subclass(weight):
+        kind = type(weight).__name__ if floating else str(place.weight.dtype)
         raise SiteError(
             f"expected a floating point weight at {where}, got a quantised one ({kind}); load the "
             "model unquantised, apply the patch, and quantise it then"

@@ -46,11 +46,13 @@ def for_one_step(model: Model, sampling: Sampling) -> Sampling:
 
     Many schedulers put a single step at the last timestep, where there is hardly any noise to
     remove, or refuse it (PNDM). DPM-Solver++ stands in where it knows the model's noise schedule.
+    Schedules that are stretched to a last noise level of their own (Qwen-Image) need two steps.
     """
     name = "DPMSolverMultistepScheduler"
-    compatible = getattr(model.pipeline.scheduler, "compatibles", ())
-    known = any(scheduler.__name__ == name for scheduler in compatible)
-    return Sampling(steps=1, scheduler=name if known else None).over(sampling)
+    scheduler = model.pipeline.scheduler
+    known = any(cls.__name__ == name for cls in getattr(scheduler, "compatibles", ()))
+    steps = 2 if scheduler.config.get("shift_terminal") else 1
+    return Sampling(steps=steps, scheduler=name if known else None).over(sampling)
 
 
 def checked_seeds(seeds: Iterable[Any] | int) -> list[int]:
@@ -168,6 +170,7 @@ def _generate(
     """``[len(rows), 3, H, W]`` for pairs of a conditioning's number and a seed."""
     model.family.check_generates(model)
     how = sampling_for(model, sampling)
+    model.family.check_sampling(model, how)
     if (how.height is None) != (how.width is None):
         raise ConfigError(
             f"expected height and width together, got height {how.height}, width {how.width}"

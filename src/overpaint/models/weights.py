@@ -216,7 +216,7 @@ def changes_by_others(weight: Tensor) -> int:
 
     Writes through ``weight.data`` are not counted: PyTorch does not count them.
     """
-    return _version(weight) - _OWN_WRITES.get(weight, 0)
+    return _version(weight) - _own_writes(weight)
 
 
 def written_out(model: Model, deltas: Sequence[Change]) -> tuple[Delta, ...]:
@@ -393,7 +393,11 @@ def _write(weight: Tensor, value: Tensor) -> None:
             # Not through `.data`: autograd shall notice when a graph still needs the old value.
             weight.copy_(value)
     finally:
-        _OWN_WRITES[weight] = _OWN_WRITES.get(weight, 0) + _version(weight) - before
+        _OWN_WRITES[weight] = _own_writes(weight) + _version(weight) - before
+
+
+def _own_writes(weight: Tensor) -> int:
+    return _OWN_WRITES.get(weight) or 0
 
 
 def _version(weight: Tensor) -> int:

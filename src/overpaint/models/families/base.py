@@ -444,6 +444,9 @@ class Family:
                 "call the pipeline that the model was made for."
             )
 
+    def check_sampling(self, model: Model, sampling: Sampling) -> None:
+        """Raise ConfigError if the pipeline cannot generate under ``sampling``."""
+
     def generate(
         self,
         model: Model,

@@ -31,7 +31,7 @@ class Kandinsky3(Family):
     fixed_length = False
     reads_padding = False
     output_type = "np"  # "pt" is not in [0, 1]
-    lora_forms = ()  # diffusers' loader does not know this UNet
+    lora_forms = ()  # its UNet takes no adapters
 
     def max_length(self, model: Model, component: str) -> int:  # noqa: ARG002
         """128 tokens of T5."""

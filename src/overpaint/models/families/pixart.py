@@ -8,6 +8,7 @@ from typing import Any, ClassVar
 
 from torch import Tensor
 
+from overpaint.errors import ConfigError
 from overpaint.models.families.base import Family, Segment, Template, TextPath
 from overpaint.models.families.unets import key_value_layers
 from overpaint.models.model import Model
@@ -61,6 +62,16 @@ class PixArt(Family):
         denoiser: Any = model.denoiser
         states = self.encode(model, prompts)["prompt_embeds"].to(model.dtype)
         return (denoiser.caption_projection(states),)
+
+    def check_sampling(self, model: Model, sampling: Sampling) -> None:
+        """One step is for models distilled to it, whose scheduler gives a second value."""
+        alpha = "Alpha" in type(model.pipeline).__name__
+        schedulers = (type(model.pipeline.scheduler).__name__, sampling.scheduler or "")
+        if alpha and sampling.steps == 1 and not any("LCM" in s or "DDPM" in s for s in schedulers):
+            raise ConfigError(
+                "expected at least 2 steps for PixArt-alpha, got 1, which its pipeline keeps for "
+                "one-step models (LCMScheduler or DDPMScheduler)"
+            )
 
     def call_options(self, model: Model, sampling: Sampling) -> dict[str, Any]:  # noqa: ARG002
         """Sizes are rounded to the bins the model was trained at, where there are some."""
