@@ -139,7 +139,7 @@ def locogen(subject: Subject) -> str:
     from overpaint.localize.locogen import locogen as search
     from overpaint.models.judges import load_clip
 
-    config = LocoGenConfig(window=1, seeds=(3,), steps=2, **_sizes(subject))
+    config = LocoGenConfig(window=1, seeds=(3,), steps=subject.how.steps, **_sizes(subject))
     found = search(
         subject.model, load_clip("toybox-judge"), "object", ["a red rose"], ["a yellow car"], config
     )
@@ -151,7 +151,7 @@ def tracing(subject: Subject) -> str:
     from overpaint.localize.causal_trace import TraceConfig, trace_denoiser
     from overpaint.models.judges import load_clip
 
-    config = TraceConfig(seeds=(3,), steps=2, batch_size=4, **_sizes(subject))
+    config = TraceConfig(seeds=(3,), steps=subject.how.steps, batch_size=4, **_sizes(subject))
     effects = trace_denoiser(
         subject.model, load_clip("toybox-judge"), ["a red rose"], config=config
     )

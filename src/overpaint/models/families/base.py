@@ -418,6 +418,13 @@ class Family:
             batch_size=self.batch_size,
         )
 
+    def fewest_steps(self, pipeline: Any) -> int:
+        """The smallest number of steps that makes a picture.
+
+        Schedules that are stretched to a last noise level of their own need two.
+        """
+        return 2 if pipeline.scheduler.config.get("shift_terminal") else 1
+
     def guided(self, model: Model, sampling: Sampling) -> bool:  # noqa: ARG002
         """Whether the pipeline reads a negative prompt under ``sampling``."""
         return sampling.guidance is not None and sampling.guidance > 1
@@ -446,6 +453,12 @@ class Family:
 
     def check_sampling(self, model: Model, sampling: Sampling) -> None:
         """Raise ConfigError if the pipeline cannot generate under ``sampling``."""
+        fewest = self.fewest_steps(model.pipeline)
+        if sampling.steps is not None and sampling.steps < fewest:
+            raise ConfigError(
+                f"expected at least {fewest} steps for {model.name} ({self.name}), got "
+                f"{sampling.steps}; its pipeline keeps fewer for models distilled to them"
+            )
 
     def generate(
         self,
