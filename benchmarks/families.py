@@ -78,7 +78,7 @@ class Subject:
         """The picture ``[1, 3, H, W]`` that the pipeline's own call gives, in levels."""
         generator = torch.Generator().manual_seed(3)
         call = {"generator": generator, "output_type": "np", **self.call}
-        return as_tensor(self.pipeline(prompt, **call).images).float() * 255
+        return as_tensor(self.pipeline(prompt=prompt, **call).images).float() * 255
 
     def changes(self, before: torch.Tensor) -> bool:
         """Whether the edited prompt's picture is another than ``before``."""
