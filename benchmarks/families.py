@@ -78,7 +78,7 @@ class Subject:
         """The picture ``[1, 3, H, W]`` that the pipeline's own call gives, in levels."""
         generator = torch.Generator().manual_seed(3)
         call = {"generator": generator, "output_type": "np", **self.call}
-        return as_tensor(self.pipeline(prompt, **call).images).float() * 255
+        return as_tensor(self.pipeline(prompt=prompt, **call).images).float() * 255
 
     def changes(self, before: torch.Tensor) -> bool:
         """Whether the edited prompt's picture is another than ``before``."""
@@ -139,7 +139,7 @@ def locogen(subject: Subject) -> str:
     from overpaint.localize.locogen import locogen as search
     from overpaint.models.judges import load_clip
 
-    config = LocoGenConfig(window=1, seeds=(3,), steps=2, **_sizes(subject))
+    config = LocoGenConfig(window=1, seeds=(3,), steps=subject.how.steps, **_sizes(subject))
     found = search(
         subject.model, load_clip("toybox-judge"), "object", ["a red rose"], ["a yellow car"], config
     )
@@ -151,7 +151,7 @@ def tracing(subject: Subject) -> str:
     from overpaint.localize.causal_trace import TraceConfig, trace_denoiser
     from overpaint.models.judges import load_clip
 
-    config = TraceConfig(seeds=(3,), steps=2, batch_size=4, **_sizes(subject))
+    config = TraceConfig(seeds=(3,), steps=subject.how.steps, batch_size=4, **_sizes(subject))
     effects = trace_denoiser(
         subject.model, load_clip("toybox-judge"), ["a red rose"], config=config
     )
@@ -193,6 +193,8 @@ def cell(subject: Subject, capability: str) -> dict[str, Any]:
         works, reason = not fault, fault
     except OverpaintError as error:
         works, reason = False, str(error)
+    except Exception as error:  # a fault of the library: the table goes on, and the run fails
+        return {"works": False, "reason": repr(error), "seconds": 0.0, "said": False}
     seconds = time.perf_counter() - began
     agrees = works == (not said) and (works or not reason.startswith("the picture"))
     return {"works": works, "reason": reason, "seconds": round(seconds, 2), "said": agrees}

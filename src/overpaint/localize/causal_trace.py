@@ -204,6 +204,7 @@ def trace_text(
     return attention, mlp
 
 
+@torch.no_grad()
 def _restored(
     model: Model, prompt: str, plan: Sequence[tuple[Component, int]], how: Sampling
 ) -> list[Conditioning]:
@@ -272,7 +273,7 @@ def corrupted(
             span = [dropped + row for row in subject_span(model, prompt, subject, component)]
             weight: Tensor = table.weight  # type: ignore[assignment]
             drawn = torch.randn(len(span), weight.shape[1], generator=generator)
-            drawn = drawn * noise * float(weight.float().std())
+            drawn = drawn * noise * float(weight.detach().float().std())
 
             def change(x: Tensor, span: list[int] = span, drawn: Tensor = drawn):
                 x = x.clone()

@@ -39,6 +39,7 @@ def check_edits(
     if not edits:
         raise EditError("expected at least one edit, got none; give source and target")
     check_editable(model, component or model.family.denoiser)
+    component = component or path_encoder(model)
     for edit in edits:
         wanted = (edit.destination or edit.target) if destination else edit.target
         if not edit.source.strip():
@@ -55,9 +56,7 @@ def check_edits(
             raise EditError(
                 f"the target equals the source {edit.source!r}: nothing to edit; change the target"
             )
-        last_subject_token(
-            model, edit.source, edit.subject or edit.source, component or path_encoder(model)
-        )
+        last_subject_token(model, edit.source, edit.subject or edit.source, component)
 
 
 def plain(prompt: str) -> str:

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import inspect
 import re
 from collections.abc import Callable
 from typing import Any
 
 import pytest
 import torch
+from PIL import Image
 from torch import Tensor
 
 import overpaint as op
@@ -257,6 +259,44 @@ def test_distilled_klein_has_four_steps_and_no_guidance() -> None:
     assert model.family.defaults(model.pipeline).steps == 4
     with pytest.raises(ConfigError, match="negative prompt"):
         ours(model, "FLUX2-klein", "a rose", guidance=4.0, negative_prompt="a cat")
+
+
+OTHERS = (
+    ("Chroma", "ChromaImg2ImgPipeline", {"strength": 0.9}),
+    ("IF-I", "IFImg2ImgPipeline", {"strength": 0.9}),
+    ("Kandinsky3", "Kandinsky3Img2ImgPipeline", {"strength": 0.9}),
+    ("Qwen-Image", "QwenImageImg2ImgPipeline", {"strength": 0.9}),
+    ("Z-Image", "ZImageImg2ImgPipeline", {"strength": 0.9}),
+)
+
+
+@pytest.mark.parametrize(("name", "relative", "options"), OTHERS, ids=lambda v: str(v))
+def test_a_pipeline_that_starts_from_a_picture_can_be_edited(
+    name: str, relative: str, options: dict[str, Any]
+) -> None:
+    import diffusers
+
+    pipeline = getattr(diffusers, relative)(**random_models.build(name).components)
+    pipeline.set_progress_bar_config(disable=True)
+    model = load(pipeline)
+    assert type(model.family) is type(made(name).family)
+    with pytest.raises(ModelError, match="needs more than text"):
+        ours(model, name, "a rose")
+    start = Image.effect_noise((64, 64), 64).convert("RGB")
+    size = {"height": 64, "width": 64} if "height" in calls(name) else {}
+    given = {"image": start, "num_inference_steps": 4, **size, **options}
+    takes = inspect.signature(pipeline.__call__).parameters
+
+    def picture() -> Tensor:
+        generator = torch.Generator().manual_seed(3)
+        known = {key: value for key, value in given.items() if key in takes}
+        found = pipeline(prompt="a rose", generator=generator, output_type="pil", **known).images
+        return (as_tensor(found)[0] * 255).round()
+
+    clean = picture()
+    with op.applied(model, uce(model, [EDIT], UCEConfig(lam=1e-4))):
+        assert (picture() - clean).abs().mean() > 0.05
+    assert torch.equal(picture(), clean)
 
 
 # -- prompts -------------------------------------------------------------------------------------
