@@ -60,8 +60,13 @@ class Subject:
         self.pipeline = random_models.build(name)
         self.model: Model = op.load(self.pipeline)
         self.patch: Patch | None = None
-        size = {side: self.call[side] for side in ("height", "width") if side in self.call}
-        self.how = Sampling(steps=self.call.get("num_inference_steps"), **size)
+        names = {
+            "num_inference_steps": "steps",
+            "guidance_scale": "guidance",
+            **{name: name for name in ("height", "width", "negative_prompt")},
+        }
+        given = {ours: self.call[theirs] for theirs, ours in names.items() if theirs in self.call}
+        self.how = Sampling(**given)
         self.from_text = True
         try:
             self.model.family.check_generates(self.model)
