@@ -60,8 +60,13 @@ class Subject:
         self.pipeline = random_models.build(name)
         self.model: Model = op.load(self.pipeline)
         self.patch: Patch | None = None
-        size = {side: self.call[side] for side in ("height", "width") if side in self.call}
-        self.how = Sampling(steps=self.call.get("num_inference_steps"), **size)
+        names = {
+            "num_inference_steps": "steps",
+            "guidance_scale": "guidance",
+            **{name: name for name in ("height", "width", "negative_prompt")},
+        }
+        given = {ours: self.call[theirs] for theirs, ours in names.items() if theirs in self.call}
+        self.how = Sampling(**given)
         self.from_text = True
         try:
             self.model.family.check_generates(self.model)
@@ -78,7 +83,7 @@ class Subject:
         """The picture ``[1, 3, H, W]`` that the pipeline's own call gives, in levels."""
         generator = torch.Generator().manual_seed(3)
         call = {"generator": generator, "output_type": "np", **self.call}
-        return as_tensor(self.pipeline(prompt, **call).images).float() * 255
+        return as_tensor(self.pipeline(prompt=prompt, **call).images).float() * 255
 
     def changes(self, before: torch.Tensor) -> bool:
         """Whether the edited prompt's picture is another than ``before``."""
@@ -193,6 +198,8 @@ def cell(subject: Subject, capability: str) -> dict[str, Any]:
         works, reason = not fault, fault
     except OverpaintError as error:
         works, reason = False, str(error)
+    except Exception as error:  # a fault of the library: the table goes on, and the run fails
+        return {"works": False, "reason": repr(error), "seconds": 0.0, "said": False}
     seconds = time.perf_counter() - began
     agrees = works == (not said) and (works or not reason.startswith("the picture"))
     return {"works": works, "reason": reason, "seconds": round(seconds, 2), "said": agrees}

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Iterator
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +13,7 @@ import torch
 
 os.environ.setdefault("HF_HUB_OFFLINE", "1")  # no test may reach the network
 
+import random_models
 from overpaint.models.clip import Clip
 from overpaint.models.embedded import toybox_folder
 from overpaint.models.judges import load_clip
@@ -32,6 +34,15 @@ def toybox() -> Model:
 def judge() -> Clip:
     """The CLIP that judges Toybox's pictures. Shared: no test may change it."""
     return load_clip("toybox-judge")
+
+
+@pytest.fixture(scope="session")
+def random_model() -> Callable[[str], Model]:
+    """``random_model(name) -> Model``: a random model of the true classes, see ``random_models``.
+
+    Shared: a test that patches one must take the patch off again.
+    """
+    return cache(lambda name: load(random_models.build(name)))
 
 
 @pytest.fixture(autouse=True)

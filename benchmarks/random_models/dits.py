@@ -18,7 +18,7 @@ from random_models.tokenizers import (
 SMALL = {"height": 64, "width": 64, "num_inference_steps": 2}
 """For pipelines whose default size is fixed at about 1024 pixels, whatever the networks' is."""
 
-_PIXART = {**SMALL, "use_resolution_binning": False, "clean_caption": False}
+_PIXART = {**SMALL, "clean_caption": False}
 
 
 @recipe("FLUX-dev", "FluxPipeline", call=SMALL)
@@ -91,9 +91,11 @@ def sd35(**transformer: Any) -> Parts:
 def pixart_alpha(**transformer: Any) -> Parts:
     """PixArt-alpha: T5 through cross-attention, the same text projection for every block.
 
+    The model for 256 pixels: only that for 1024 is told the size of the picture.
     ``transformer`` changes the transformer's configuration.
     """
-    return _pixart({"use_additional_conditions": True, **transformer}, kl_autoencoder(), length=120)
+    changes = {"use_additional_conditions": False, **transformer}
+    return _pixart(changes, kl_autoencoder(), length=120)
 
 
 @recipe("PixArt-Sigma", "PixArtSigmaPipeline", call=_PIXART)
@@ -241,7 +243,7 @@ def _pixart(changes: dict[str, Any], vae: Any, *, length: int) -> Parts:
 
     tokenizer = t5_tokenizer(length=length)
     shape: dict[str, Any] = {
-        "sample_size": 128,  # by this the pipeline knows the models for 1024 pixels
+        "sample_size": 32,  # by this the pipeline knows the models for 256 pixels
         "num_layers": 3,
         "num_attention_heads": 3,
         "attention_head_dim": 16,

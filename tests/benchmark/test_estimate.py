@@ -14,6 +14,7 @@ from overpaint.benchmark.store import Store
 from overpaint.benchmark.studio import studio
 from overpaint.models.clip import Clip
 from overpaint.models.model import Model
+from overpaint.types import Sampling
 
 from .conftest import SMALL
 
@@ -55,5 +56,8 @@ def test_windows_and_professions_are_counted_too(sd1: Model, judge: Clip, tmp_pa
 
 def test_a_picture_of_more_steps_takes_longer(make_sd1: Callable[..., Model], judge: Clip):
     model = make_sd1()
-    few, many = (pace(studio(model, judge, steps=steps, batch=4, size=32)) for steps in (1, 200))
+    few, many = (
+        pace(studio(model, judge, Sampling(steps=steps, batch_size=4, height=32, width=32)))
+        for steps in (1, 200)
+    )
     assert few < many

@@ -23,7 +23,7 @@ from overpaint.models.clip import Clip
 from overpaint.models.model import Model
 from overpaint.models.sites import module_at
 from overpaint.toybox import cases
-from overpaint.types import Edit, GenderCase
+from overpaint.types import Edit, GenderCase, Sampling
 
 NURSE = GenderCase(
     Edit("a nurse", "a male nurse", destination="a male nurse"),
@@ -44,7 +44,7 @@ Rule = Callable[[str, int, bool], int]
 
 @pytest.fixture
 def room(make_sd1: Callable[..., Model], judge: Clip) -> Studio:
-    return studio(make_sd1(), judge, steps=1, batch=4)
+    return studio(make_sd1(), judge, Sampling(steps=1, batch_size=4))
 
 
 @pytest.fixture
@@ -93,7 +93,7 @@ def test_the_judge_decides_between_the_prompt_with_a_woman_and_with_a_man(room: 
     """The same as painting and asking transformers' CLIP, caption by caption."""
     prompts = [NURSE.validation, *PILOT.examples]
     found = Portraits(room, [NURSE, PILOT], [3, 4]).look(prompts)
-    pictures = generate(room.model, prompts, [3, 4], steps=1, batch_size=3)
+    pictures = generate(room.model, prompts, [3, 4], steps=1, batch_size=3, output_type="pt")
     network, words = room.judge.network, room.judge.tokenizer
 
     def similar(picture: Tensor, caption: str) -> float:

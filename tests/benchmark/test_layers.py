@@ -11,8 +11,8 @@ from overpaint.generate import generate
 from overpaint.methods.refact import ReFACTConfig, refact
 from overpaint.models.clip import Clip, image_features, text_features
 from overpaint.models.model import Model
-from overpaint.models.sampling import Sampling
 from overpaint.models.weights import with_deltas
+from overpaint.types import Sampling
 
 QUICK = ReFACTConfig(covariance_weight=0, steps=3, templates=("{}",))
 
@@ -34,11 +34,11 @@ def test_scores_are_those_of_the_patched_model(toybox: Model, judge: Clip) -> No
     edit, words = cases[1].edit, text_features(judge, [cases[1].source.new])
     made = refact(toybox, [edit], ReFACTConfig(2, covariance_weight=0, steps=3, templates=("{}",)))
     pictures = {
-        "clean": generate(toybox, [edit.source], [3], steps=1, batch_size=2),
-        "oracle": generate(toybox, [edit.target], [3], steps=1, batch_size=2),
+        "clean": generate(toybox, [edit.source], [3], how, output_type="pt"),
+        "oracle": generate(toybox, [edit.target], [3], how, output_type="pt"),
     }
     with with_deltas(toybox, made.deltas):
-        pictures["edited"] = generate(toybox, [edit.source], [3], steps=1, batch_size=2)
+        pictures["edited"] = generate(toybox, [edit.source], [3], how, output_type="pt")
     scores = {
         name: 100 * float(image_features(judge, own[:, 0]) @ words[0])
         for name, own in pictures.items()

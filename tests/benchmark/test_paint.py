@@ -22,13 +22,14 @@ from overpaint.models.model import Model
 from overpaint.models.moments import Corpus
 from overpaint.models.weights import with_deltas
 from overpaint.pictures import read_picture
-from overpaint.types import Edit, Patch
+from overpaint.types import Edit, Patch, Sampling
 
 EDIT = Edit("a rose", "a blue rose", destination="a blue rose")
 OTHER = Edit("a cat", "a green cat", destination="a green cat")
 CORPUS = Corpus("few", ("a dog", "two cars", "a house at night"))
 REFACT = ReFACTConfig(layer=0, steps=3, contrast=4, covariance_weight=0.0, corpus=CORPUS)
 NEW, OLD = "a blue rose", "a rose"
+HOW = Sampling(steps=2, batch_size=4)
 
 
 def refact_of(*edits: Edit) -> State:
@@ -41,7 +42,7 @@ TIME = State("time", (Step((EDIT,), TIMEConfig()),))
 
 @pytest.fixture
 def room(make_sd1: Callable[..., Model], judge: Clip) -> Studio:
-    return studio(make_sd1(), judge, steps=2, batch=4)
+    return studio(make_sd1(), judge, HOW)
 
 
 @pytest.fixture
@@ -78,7 +79,7 @@ def test_shared_batches_paint_what_each_patched_model_would(
     for state, prompt, seeds in ((a.state, a.prompt, a.seeds) for a in asks):
         patch = made.get(state.key)
         with with_deltas(room.model, patch.deltas if patch else ()):
-            alone = generate(room.model, [prompt], seeds, steps=2, batch_size=4)[0]
+            alone = generate(room.model, [prompt], seeds, HOW, output_type="pt")[0]
         scores = image_features(room.judge, alone) @ captions.T
         for seed, expected in zip(seeds, scores.tolist(), strict=True):
             result = found(store)[state.key, prompt, seed]
@@ -119,7 +120,7 @@ def test_numbers_do_not_depend_on_the_batch(
 ):
     asks = [ask(state, p, 0, 1, 2) for state in (UNEDITED, ROSE) for p in ("a rose", "a dog")]
     paint(room, store, asks, gallery)
-    other_room = studio(room.model, room.judge, steps=2, batch=3)
+    other_room = studio(room.model, room.judge, Sampling(steps=2, batch_size=3))
     with Store(tmp_path / "other.sqlite", {"seeds": 2}) as other:
         paint(other_room, other, asks, gallery)
         for key, row in found(other).items():
@@ -136,7 +137,7 @@ def test_pictures_of_the_first_seeds_are_kept_under_their_hash(
     name = found(store)["unedited", "a rose", 0].picture
     pixels = (read_picture(gallery.folder / f"{name}.png") * 255).round().to(torch.uint8)
     assert picture_hash(pixels.numpy().tobytes(), tuple(pixels.shape)) == name
-    assert torch.equal(pixels, generate(room.model, ["a rose"], [0], steps=2, batch_size=4)[0, 0])
+    assert torch.equal(pixels, generate(room.model, ["a rose"], [0], HOW, output_type="pt")[0, 0])
 
 
 def test_states_are_known_by_what_they_do():

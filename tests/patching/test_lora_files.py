@@ -11,9 +11,13 @@ from safetensors import safe_open
 from safetensors.torch import load_file
 
 from overpaint.errors import PatchError
-from overpaint.models.families import FLUX, IF, SD1, SD2, SD3, SDXL, Family
-from overpaint.patching.lora import export_lora, family_of_patch, kohya_name
+from overpaint.models.families import FAMILIES, Family, family_called
+from overpaint.patching.lora import export_lora, family_of_patch, lora_key
 from overpaint.types import Delta, Patch, Site
+
+SD1, SD2, SDXL, SD3, FLUX, PIXART = (
+    family_called(name) for name in ("SD1", "SD2", "SDXL", "SD3", "FLUX", "PixArt")
+)
 
 
 def site(component: str, name: str) -> Site:
@@ -35,7 +39,53 @@ NAMES = [
 
 @pytest.mark.parametrize(("family", "component", "name", "key"), NAMES)
 def test_names_are_kohyas(family: Family, component: str, name: str, key: str) -> None:
-    assert kohya_name(site(component, name), family) == key
+    assert family.lora_forms == ("kohya",)
+    assert lora_key(site(component, name), family, "kohya") == key
+
+
+POOLED = "time_text_embed.text_embedder.linear_1"
+BOTH = [
+    (SD3, "text_encoder_2", FC2, "text_encoder_2.text_model.encoder.layers.9.mlp.fc2",
+     "lora_te2_text_model_encoder_layers_9_mlp_fc2"),
+    (SD3, "transformer", "context_embedder", "transformer.context_embedder",
+     "lora_unet_context_embedder"),
+    (SD3, "transformer", POOLED, f"transformer.{POOLED}", "lora_unet_y_embedder_mlp_0"),
+    (FLUX, "text_encoder", FC2, "text_encoder.text_model.encoder.layers.9.mlp.fc2",
+     "lora_te1_text_model_encoder_layers_9_mlp_fc2"),
+    (FLUX, "transformer", "context_embedder", "transformer.context_embedder", "lora_unet_txt_in"),
+    (FLUX, "transformer", POOLED, f"transformer.{POOLED}", "lora_unet_vector_in_in_layer"),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("family", "component", "name", "peft", "kohya"), BOTH)
+def test_transformers_have_names_in_both_spellings(
+    family: Family, component: str, name: str, peft: str, kohya: str
+) -> None:
+    """The first is diffusers' own; the second the original code's, with underscores."""
+    assert family.lora_forms == ("peft", "kohya")
+    assert lora_key(site(component, name), family, "peft") == peft
+    assert lora_key(site(component, name), family, "kohya") == kohya
+
+
+@pytest.mark.parametrize("form", ["peft", "kohya"])
+def test_both_spellings_hold_the_same_change(tmp_path: Path, form: str) -> None:
+    places = site("text_encoder", FC2), site("transformer", "context_embedder")
+    deltas = tuple(Delta(s, torch.randn(2, 6), torch.randn(4, 2)) for s in places)
+    patch = Patch(deltas, "m", (), {}, family="SD3")
+    tensors = load_file(export_lora(patch, tmp_path / "l", form=form))
+    assert len(tensors) == (4 if form == "peft" else 6)
+    for delta in deltas:
+        key = lora_key(delta.site, SD3, form)
+        own = {k.removeprefix(f"{key}."): v for k, v in tensors.items() if k.startswith(key)}
+        down, up = (
+            ("lora_down.weight", "lora_up.weight")
+            if form == "kohya"
+            else ("lora_linear_layer.down.weight", "lora_linear_layer.up.weight")
+            if delta.site.component == "text_encoder"
+            else ("lora_A.weight", "lora_B.weight")
+        )
+        assert torch.equal(own[up] @ own[down], delta.dense())
+        assert ("alpha" in own) == (form == "kohya")
 
 
 @pytest.mark.parametrize("inner", ["", "text_model."])
@@ -68,11 +118,9 @@ def test_all_ranks_of_a_network_are_equal(tmp_path: Path) -> None:
 
 
 UNSUPPORTED = [
-    (SD3, "text_encoder", "encoder.layers.9.mlp.fc2", "family SD3"),
-    (FLUX, "transformer", "transformer_blocks.0.attn.add_k_proj", "FLUX"),
-    (IF, "unet", ATTENTION, "IF"),
-    (SDXL, "text_encoder_2", "text_projection", "text_encoder_2 text_projection of family SDXL"),
-    (SD1, "text_encoder_2", "encoder.layers.9.mlp.fc2", "text_encoder_2"),
+    (family_called("HunyuanDiT"), "transformer", "blocks.0.attn2.to_k", "family HunyuanDiT"),
+    (SDXL, "text_encoder_2", "text_projection", "family SDXL have no name for text_encoder_2"),
+    (SD1, "text_encoder_2", FC2, "text_encoder_2"),
     (SD1, "unet", "down_blocks.0.resnets.0.time_emb_proj", "time_emb_proj"),
 ]
 
@@ -119,8 +167,24 @@ def test_the_patch_names_its_family(tmp_path: Path) -> None:
     delta = Delta(site("text_encoder", FC2), torch.ones(1, 6), torch.ones(4, 1))
     path = export_lora(Patch((delta,), "m", (), {}, family="SDXL"), tmp_path / "l")
     assert all(key.startswith("lora_te1_") for key in load_file(path))
-    with pytest.raises(PatchError, match="family SD3"):
-        export_lora(Patch((delta,), "m", (), {}, family="SD3"), tmp_path / "m")
+    with pytest.raises(PatchError, match="LoRAs of family HunyuanDiT"):
+        export_lora(Patch((delta,), "m", (), {}, family="HunyuanDiT"), tmp_path / "m")
+
+
+def test_a_spelling_that_no_reader_knows_is_refused(tmp_path: Path) -> None:
+    delta = Delta(site("unet", ATTENTION), torch.ones(1, 6), torch.ones(4, 1))
+    with pytest.raises(PatchError, match="expected form kohya for family SD1, got 'peft'"):
+        export_lora(Patch((delta,), "m", (), {}, family="SD1"), tmp_path / "l", form="peft")
+    with pytest.raises(PatchError, match="expected form peft for family PixArt, got 'kohya'"):
+        lora_key(site("transformer", "x"), PIXART, "kohya")
+    assert not list(tmp_path.iterdir())
+
+
+def test_forms_of_families_are_those_that_can_be_written() -> None:
+    for family in FAMILIES:
+        assert set(family.lora_forms) <= {"peft", "kohya"}
+        for component in family.encoders[:1] if "kohya" in family.lora_forms else ():
+            assert family.lora_key(component, FC2, "kohya"), family.name
 
 
 def test_family_of_an_older_patch_follows_from_the_sites() -> None:

@@ -169,6 +169,7 @@ def _generate(
     """``[len(rows), 3, H, W]`` for pairs of a conditioning's number and a seed."""
     model.family.check_generates(model)
     how = sampling_for(model, sampling)
+    model.family.check_sampling(model, how)
     if (how.height is None) != (how.width is None):
         raise ConfigError(
             f"expected height and width together, got height {how.height}, width {how.width}"

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, nullcontext
 from typing import Any, ClassVar
 
-from torch import Tensor
+from torch import Tensor, nn
 
 from overpaint.errors import ModelError
+from overpaint.models.conditioning import Conditioning
 from overpaint.models.families.base import Family, Segment, TextPath
 from overpaint.models.model import Model
 from overpaint.models.sites import site_at, text_transformer
@@ -80,6 +82,19 @@ class KohyaNames(Family):
         return name if _CLIP_LINEAR.fullmatch(name) else ""
 
 
+@contextmanager
+def _inner_tower(encoder: nn.Module) -> Iterator[None]:
+    """Inside the ``with`` block ``encoder.text_model`` is CLIP's tower under transformers 5 too."""
+    missing = not hasattr(encoder, "text_model")
+    if missing:  # not through __setattr__, which would make it a module inside itself
+        encoder.__dict__["text_model"] = encoder
+    try:
+        yield
+    finally:
+        if missing:
+            del encoder.__dict__["text_model"]
+
+
 class StableDiffusion1(KohyaNames):
     """Stable Diffusion 1.x and its fine-tunes: one CLIP ViT-L/14, 16 cross-attention layers."""
 
@@ -110,6 +125,22 @@ class StableDiffusion1(KohyaNames):
         config = getattr(getattr(pipeline, "text_encoder", None), "config", None)
         openclip = getattr(config, "hidden_act", "quick_gelu") == "gelu"
         return super().matches(pipeline) and openclip == self.openclip
+
+    def encode(
+        self,
+        model: Model,
+        prompts: Sequence[str],
+        *,
+        negative: str | None = None,
+        guided: bool = False,
+        clip_skip: int | None = None,
+    ) -> Conditioning:
+        """For ``clip_skip``, diffusers (0.42) looks for the tower where transformers 4 keeps it."""
+        encoder = model.component("text_encoder")
+        with _inner_tower(encoder) if clip_skip is not None else nullcontext():
+            return super().encode(
+                model, prompts, negative=negative, guided=guided, clip_skip=clip_skip
+            )
 
     def paths(self, model: Model) -> tuple[TextPath, ...]:
         """The last hidden states of CLIP, read by every cross-attention layer as they are."""
