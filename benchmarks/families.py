@@ -203,8 +203,6 @@ RUN: dict[str, Callable[[Subject], str]] = {
 def cell(subject: Subject, capability: str) -> dict[str, Any]:
     """What came out: ``works``, the ``reason`` if not, ``seconds``, and whether it was ``said``."""
     said = why_not(subject.model.family, capability, subject.model)
-    if not subject.from_text and capability in ("generate", "locogen", "causal tracing"):
-        said = said or "it needs a picture"
     began = time.perf_counter()
     try:
         fault = RUN[capability](subject)
