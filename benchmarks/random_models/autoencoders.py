@@ -1,4 +1,4 @@
-"""Autoencoders of the true classes with few channels."""
+"""Small autoencoders."""
 
 from __future__ import annotations
 
@@ -14,9 +14,9 @@ def kl_autoencoder(
     scaling: float = 0.18215,
     **more: Any,
 ) -> Any:
-    """An ``AutoencoderKL``; four levels, hence pictures eight times the latents' size.
+    """An ``AutoencoderKL``; by default with four levels, hence a scale factor of 8.
 
-    ``more`` goes to the class as it is, for example ``shift_factor`` or ``force_upcast``.
+    ``more`` are further settings of its configuration, such as ``force_upcast``.
     """
     from diffusers import AutoencoderKL
 
@@ -33,7 +33,7 @@ def kl_autoencoder(
 
 
 def sixteen_channel_autoencoder(*, scaling: float, shift_factor: float) -> Any:
-    """The kind of autoencoder that SD 3 and FLUX.1 have: 16 channels, no quantising convolution."""
+    """An ``AutoencoderKL`` as in SD 3 and FLUX.1: 16 latent channels, no ``quant_conv``."""
     return kl_autoencoder(
         latents=16,
         scaling=scaling,
@@ -44,7 +44,7 @@ def sixteen_channel_autoencoder(*, scaling: float, shift_factor: float) -> Any:
 
 
 def flux2_autoencoder() -> Any:
-    """An ``AutoencoderKLFlux2``: 32 channels, normed over the batch after patches of 2 x 2."""
+    """An ``AutoencoderKLFlux2``: 32 latent channels, batch normalization of 2 x 2 patches."""
     from diffusers import AutoencoderKLFlux2
 
     return AutoencoderKLFlux2(
@@ -53,14 +53,14 @@ def flux2_autoencoder() -> Any:
 
 
 def qwen_autoencoder() -> Any:
-    """An ``AutoencoderKLQwenImage``: convolutions over time, too; a picture is a film of one."""
+    """An ``AutoencoderKLQwenImage``: a video autoencoder, used for single frames."""
     from diffusers import AutoencoderKLQwenImage
 
     return AutoencoderKLQwenImage(base_dim=8, num_res_blocks=1)
 
 
 def deep_autoencoder(*, scaling: float) -> Any:
-    """An ``AutoencoderDC``: six levels, the deeper three with linear attention."""
+    """An ``AutoencoderDC``: six levels, three with linear attention; scale factor 32."""
     from diffusers import AutoencoderDC
 
     channels = (8, 8, 16, 16, 32, 32)

@@ -1,4 +1,4 @@
-"""Short captions that the small vocabularies are learnt from: a few hundred, always the same."""
+"""A few hundred short captions, from which the small vocabularies are trained."""
 
 from __future__ import annotations
 
@@ -44,7 +44,8 @@ INSTRUCTIONS = (
     "reasons about image descriptions structured responses focusing object attribution actions "
     "without speculation Given a Enhanced enhance concise detailed system user assistant"
 ).split()
-"""Words that pipelines write around a prompt: language models should read each as one token."""
+"""Words of the templates that pipelines put around a prompt. As one token each, they keep prompts
+for language models about as long as the original tokenizers make them."""
 
 TEMPLATES = (
     "{}",
@@ -81,7 +82,7 @@ SENTENCES = (
 
 
 def captions() -> list[str]:
-    """The captions, without repetitions, in a fixed order."""
+    """The captions, without duplicates, in a fixed order."""
     nouns = [*ANIMALS, *THINGS, *PROFESSIONS]
     lines = [*SENTENCES, *INSTRUCTIONS, *(f"the {word} of" for word in INSTRUCTIONS)]
     for place, noun in enumerate(nouns):

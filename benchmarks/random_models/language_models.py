@@ -1,4 +1,4 @@
-"""Language models that serve as text encoders: the true classes with narrow layers."""
+"""Small language models that serve as text encoders."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from typing import Any
 
 
 def gemma2(tokenizer: Any, *, width: int = 64, layers: int = 3) -> Any:
-    """A Gemma 2 without its head, for ``tokenizer``."""
+    """A Gemma 2 for ``tokenizer``, without language modeling head."""
     from transformers import Gemma2Config, Gemma2Model
 
     shape = _shape(tokenizer, width, layers)
@@ -14,14 +14,14 @@ def gemma2(tokenizer: Any, *, width: int = 64, layers: int = 3) -> Any:
 
 
 def llama(tokenizer: Any, *, width: int = 64, layers: int = 3) -> Any:
-    """A Llama 3 with its head, for ``tokenizer``."""
+    """A Llama 3 for ``tokenizer``, with language modeling head."""
     from transformers import LlamaConfig, LlamaForCausalLM
 
     return LlamaForCausalLM(LlamaConfig(**_shape(tokenizer, width, layers)))
 
 
 def qwen3(tokenizer: Any, *, width: int = 64, layers: int = 3, head: bool = False) -> Any:
-    """A Qwen 3 for ``tokenizer``, with its head when ``head``."""
+    """A Qwen 3 for ``tokenizer``, with language modeling head if ``head``."""
     from transformers import Qwen3Config, Qwen3ForCausalLM, Qwen3Model
 
     return (Qwen3ForCausalLM if head else Qwen3Model)(
@@ -30,12 +30,12 @@ def qwen3(tokenizer: Any, *, width: int = 64, layers: int = 3, head: bool = Fals
 
 
 def qwen2_vl(tokenizer: Any, *, width: int = 64, layers: int = 3) -> Any:
-    """A Qwen 2.5 VL for ``tokenizer``; its eyes are there, but nothing here shows it pictures."""
+    """A Qwen 2.5 VL for ``tokenizer``, with a minimal vision tower."""
     from transformers import Qwen2_5_VLConfig, Qwen2_5_VLForConditionalGeneration
 
     text = _shape(tokenizer, width, layers)
     half = text.pop("head_dim") // 2
-    sections = [half - 2 * (half // 3), half // 3, half // 3]  # time, height and width
+    sections = [half - 2 * (half // 3), half // 3, half // 3]  # for time, height, width
     text["rope_parameters"] = {
         "rope_type": "default",
         "rope_theta": 1_000_000.0,
@@ -64,9 +64,9 @@ def qwen2_vl(tokenizer: Any, *, width: int = 64, layers: int = 3) -> Any:
 
 
 def mistral3(tokenizer: Any, *, width: int = 32, layers: int = 31) -> Any:
-    """A Mistral 3 for ``tokenizer``, with eyes that nothing here shows pictures.
+    """A Mistral 3 for ``tokenizer``, with a minimal vision tower.
 
-    FLUX.2 reads the states after 10, 20 and 30 layers, so there are as many; they are narrow.
+    FLUX.2 reads the hidden states after layers 10, 20 and 30, hence the number of layers.
     """
     from transformers import Mistral3Config, Mistral3ForConditionalGeneration
 
@@ -91,7 +91,7 @@ def mistral3(tokenizer: Any, *, width: int = 32, layers: int = 31) -> Any:
 
 
 def _shape(tokenizer: Any, width: int, layers: int) -> dict[str, Any]:
-    """What the configurations have in common: 4 heads, two of which share keys and values."""
+    """Settings common to all configurations: 4 heads with grouped-query attention."""
     return {
         "vocab_size": len(tokenizer),
         "hidden_size": width,

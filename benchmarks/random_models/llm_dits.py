@@ -1,4 +1,4 @@
-"""Diffusion transformers that read a language model's states."""
+"""Diffusion transformers conditioned on the hidden states of a language model."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ from random_models.autoencoders import (
     qwen_autoencoder,
     sixteen_channel_autoencoder,
 )
+from random_models.dits import SMALL
 from random_models.language_models import gemma2, llama, mistral3, qwen2_vl, qwen3
 from random_models.registry import Parts, recipe
 from random_models.schedules import flow_match
@@ -23,19 +24,15 @@ from random_models.tokenizers import (
     t5_tokenizer,
 )
 
-SMALL = {"height": 64, "width": 64, "num_inference_steps": 2}
-"""For pipelines whose default size is fixed at about 1024 pixels, whatever the networks' is."""
-
-
 _SANA = {"height": 128, "width": 128, "num_inference_steps": 2, "use_resolution_binning": False}
 
 
 @recipe("SANA", "SanaPipeline", call=_SANA)
 def sana(**transformer: Any) -> Parts:
-    """SANA: Gemma 2 through cross-attention, linear attention within the picture.
+    """SANA: cross-attention to Gemma 2, linear self-attention, a scale factor of 32.
 
-    Its autoencoder makes pictures 32 times smaller. ``transformer`` changes the transformer's
-    configuration.
+    Args:
+        transformer: Changes of the transformer's configuration.
     """
     from diffusers import DPMSolverMultistepScheduler, SanaTransformer2DModel
 
@@ -72,9 +69,10 @@ def sana_sprint(**transformer: Any) -> Parts:
 
 @recipe("Lumina2", "Lumina2Pipeline", call=SMALL)
 def lumina2(**transformer: Any) -> Parts:
-    """Lumina Image 2: Gemma 2's last states but one, refined, then one sequence with the picture.
+    """Lumina Image 2: Gemma 2, refiner blocks, then joint attention with the image.
 
-    ``transformer`` changes the transformer's configuration.
+    Args:
+        transformer: Changes of the transformer's configuration.
     """
     from diffusers import Lumina2Transformer2DModel
 
@@ -103,13 +101,14 @@ def lumina2(**transformer: Any) -> Parts:
     "HiDream",
     "HiDreamImagePipeline",
     call=SMALL,
-    # The pipeline scales every size to the area of this one's square, counted in latents.
+    # The pipeline scales every image size to the area of this many squared latents.
     attributes={"default_sample_size": 8},
 )
 def hidream(**transformer: Any) -> Parts:
-    """HiDream I1: two CLIPs pooled, T5, and a layer of Llama 3 for each block of its own.
+    """HiDream I1: two CLIPs' pooled embeddings, T5, and for each block a layer of Llama 3.
 
-    ``transformer`` changes the transformer's configuration.
+    Args:
+        transformer: Changes of the transformer's configuration.
     """
     from diffusers import HiDreamImageTransformer2DModel
 
@@ -146,13 +145,14 @@ def hidream(**transformer: Any) -> Parts:
 @recipe(
     "Qwen-Image",
     "QwenImagePipeline",
-    call={**SMALL, "negative_prompt": " "},  # without one it does not guide
+    call={**SMALL, "negative_prompt": " "},  # without one there is no guidance
     gains={"transformer": {"norm_added_k": 3.0, r"attn.*(to_v|add_v_proj|to_out|to_add_out)": 2.0}},
 )
 def qwen_image(**transformer: Any) -> Parts:
-    """Qwen-Image: Qwen 2.5 VL's last states in joint blocks; an autoencoder made for films.
+    """Qwen-Image: joint blocks with the last hidden states of Qwen 2.5 VL.
 
-    ``transformer`` changes the transformer's configuration.
+    Args:
+        transformer: Changes of the transformer's configuration.
     """
     from diffusers import QwenImageTransformer2DModel
 
@@ -177,9 +177,10 @@ def qwen_image(**transformer: Any) -> Parts:
 
 @recipe("Z-Image", "ZImagePipeline", call=SMALL)
 def z_image(**transformer: Any) -> Parts:
-    """Z-Image: Qwen 3's last states but one, refined, then one sequence with the picture.
+    """Z-Image: Qwen 3, refiner blocks, then joint attention with the image.
 
-    ``transformer`` changes the transformer's configuration.
+    Args:
+        transformer: Changes of the transformer's configuration.
     """
     from diffusers import ZImageTransformer2DModel
 
@@ -206,8 +207,8 @@ def z_image(**transformer: Any) -> Parts:
     "FLUX2",
     "Flux2Pipeline",
     call=SMALL,
-    # Nearly all of its 512 text tokens are padding and instructions, and all are read: the few
-    # words of a prompt would hardly be heard among them.
+    # Nearly all of the 512 text tokens are padding or instructions, and attention does not mask
+    # them: without these factors, a prompt would hardly change the image.
     gains={
         "transformer": {
             r"norm_(added_)?[qk]": 2.0,
@@ -216,11 +217,13 @@ def z_image(**transformer: Any) -> Parts:
     },
 )
 def flux2(**transformer: Any) -> Parts:
-    """FLUX.2 [dev]: three layers of Mistral 3 side by side; guidance is an input of the network.
+    """FLUX.2 [dev]: three layers of Mistral 3, concatenated; distilled guidance.
 
-    Its tokenizer is a ``PixtralProcessor`` where torchvision is installed, which that needs; the
-    tokenizer within, which the pipeline calls the same way, elsewhere.
-    ``transformer`` changes the transformer's configuration.
+    Its ``tokenizer`` is a ``PixtralProcessor`` if torchvision, which that class requires, is
+    installed. Otherwise it is the processor's tokenizer, which yields the same token ids.
+
+    Args:
+        transformer: Changes of the transformer's configuration.
     """
     tokenizer = mistral_tokenizer()
     return {
@@ -232,9 +235,10 @@ def flux2(**transformer: Any) -> Parts:
 
 @recipe("FLUX2-klein", "Flux2KleinPipeline", call=SMALL)
 def flux2_klein(**transformer: Any) -> Parts:
-    """FLUX.2 [klein], the base model: three layers of Qwen 3, and guidance by negative prompts.
+    """FLUX.2 [klein] base: three layers of Qwen 3, concatenated; classifier-free guidance.
 
-    ``transformer`` changes the transformer's configuration.
+    Args:
+        transformer: Changes of the transformer's configuration.
     """
     tokenizer = qwen_tokenizer()
     return {
@@ -246,7 +250,7 @@ def flux2_klein(**transformer: Any) -> Parts:
 
 
 def _processor(tokenizer: Any) -> Any:
-    """What FLUX.2 has for a tokenizer."""
+    """FLUX.2's processor around ``tokenizer``, or ``tokenizer`` itself without torchvision."""
     from transformers.utils import is_torchvision_available
 
     if not is_torchvision_available():

@@ -1,8 +1,8 @@
-"""Names of random models, each with the function that builds it."""
+"""The registry of random models: a name, and how the model of that name is built and called."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any
@@ -13,21 +13,21 @@ from torch import nn
 from random_models.weights import fill, no_weights
 
 Parts = dict[str, Any]
-"""Components of a pipeline by name; networks among them have no weights yet."""
+"""Arguments of a pipeline's class by name; the modules among them have no weights yet."""
 
 
 @dataclass(frozen=True)
 class Recipe:
-    """How one random model is made and painted with.
+    """How one random model is built and called.
 
     Attributes:
-        pipeline: Name of the pipeline's class in diffusers.
-        parts: Returns the components (and other arguments of the pipeline's class). Called inside
-            :func:`random_models.weights.no_weights`; takes the options of ``build``.
-        call: Arguments, beside the prompt, for a small picture in few steps. Values that are
-            functions are called (pictures, for pipelines that start from one).
-        gains: Factors of the weights by component, see :func:`random_models.weights.fill`.
-        attributes: Set on the pipeline object. They are not saved with it.
+        pipeline: Name of the diffusers pipeline class.
+        parts: Function that returns the arguments of that class. It is called inside
+            :func:`random_models.weights.no_weights` with the options given to :func:`build`.
+        call: Arguments of the pipeline's ``__call__``, besides the prompt, that generate a small
+            image in few steps. A value that is a function is called first (input images).
+        gains: Factors of the weights by component; see :func:`random_models.weights.fill`.
+        attributes: Attributes to set on the pipeline object, which does not save them.
     """
 
     pipeline: str
@@ -43,7 +43,7 @@ RECIPES: dict[str, Recipe] = {}
 def recipe(
     name: str, pipeline: str, **more: Any
 ) -> Callable[[Callable[..., Parts]], Callable[..., Parts]]:
-    """Register the function below as the one that makes the parts of ``name``.
+    """Return a decorator that registers a function as ``Recipe.parts`` of the model ``name``.
 
     ``more`` are further fields of :class:`Recipe`.
     """
@@ -56,43 +56,43 @@ def recipe(
 
 
 def build(name: str, *, seed: int = 0, dtype: torch.dtype = torch.float32, **options: Any) -> Any:
-    """Build the random model ``name``: a diffusers pipeline of the true classes, made small.
+    """Build the random model ``name``: a small diffusers pipeline of the original's classes.
 
     Args:
         name: One of ``NAMES``.
-        seed: Seed of the weights. The tokenizers are always the same.
-        dtype: Of all weights.
-        options: What the model's own function takes; ``size="full"`` for the true size of
-            ``"SD1"`` and ``"SDXL"``.
+        seed: Seed of the weights. The tokenizers do not depend on it.
+        dtype: Data type of all weights.
+        options: Options of the model's own function. All accept changes of the denoiser's
+            configuration; ``"SD1"`` and ``"SDXL"`` accept ``size="full"`` for the original size.
 
     Returns:
-        The pipeline, on the CPU, in evaluation mode, its progress bar switched off.
+        The pipeline on the CPU, in evaluation mode, with its progress bar disabled.
 
     Raises:
-        KeyError: No model has that name.
+        KeyError: If no model has that name.
     """
     import diffusers
 
-    made = _called(name)
+    found = _called(name)
     generator = torch.Generator().manual_seed(seed)
     with no_weights(), _quiet():
-        parts = made.parts(**options)
-    for part, network in parts.items():
-        if isinstance(network, nn.Module):
-            fill(network, generator, dtype=dtype, gains=made.gains.get(part))
+        parts = found.parts(**options)
+    for part, module in parts.items():
+        if isinstance(module, nn.Module):
+            fill(module, generator, dtype=dtype, gains=found.gains.get(part))
     with _quiet():
-        pipeline = getattr(diffusers, made.pipeline)(**parts)
+        pipeline = getattr(diffusers, found.pipeline)(**parts)
     return settle(name, pipeline)
 
 
 def settle(name: str, pipeline: Any) -> Any:
-    """Prepare ``pipeline`` for small pictures in silence, and return it.
+    """Set what diffusers does not save with ``pipeline``, and return it.
 
-    :func:`build` does it; do it again with a pipeline that was saved and loaded, because
-    diffusers does not save it.
+    These are the recipe's attributes and the disabled progress bar. :func:`build` calls this;
+    call it again for a pipeline that was loaded with ``from_pretrained``.
 
     Raises:
-        KeyError: No model has that name.
+        KeyError: If no model has that name.
     """
     for key, value in _called(name).attributes.items():
         setattr(pipeline, key, value)
@@ -101,23 +101,24 @@ def settle(name: str, pipeline: Any) -> Any:
 
 
 def call_arguments(name: str) -> dict[str, Any]:
-    """Arguments beside the prompt with which ``build(name)`` paints a small picture in few steps.
+    """Arguments of ``__call__``, besides the prompt, that generate a small image in few steps.
 
     Raises:
-        KeyError: No model has that name.
+        KeyError: If no model has that name.
     """
     return {key: value() if callable(value) else value for key, value in _called(name).call.items()}
 
 
 def _called(name: str) -> Recipe:
     if name not in RECIPES:
-        raise KeyError(f"No random model {name!r}; expected one of {', '.join(RECIPES)}.")
+        names = ", ".join(sorted(RECIPES, key=str.lower))
+        raise KeyError(f"No random model {name!r}; expected one of {names}.")
     return RECIPES[name]
 
 
 @contextmanager
-def _quiet():
-    """Keep the loaders' notes (missing torchvision, safety checker) off the screen."""
+def _quiet() -> Iterator[None]:
+    """Suppress log messages about optional parts (torchvision, safety checker)."""
     from diffusers.utils import logging as diffusers_logging
     from transformers.utils import logging as transformers_logging
 

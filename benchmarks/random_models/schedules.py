@@ -9,11 +9,11 @@ STABLE_DIFFUSION: dict[str, Any] = {
     "beta_end": 0.012,
     "beta_schedule": "scaled_linear",
 }
-"""The noise that SD 1, SD 2 and SDXL were trained with."""
+"""The noise schedule that SD 1, SD 2 and SDXL were trained with."""
 
 
 def ddim(**settings: Any) -> Any:
-    """Stable Diffusion's noise, painted with DDIM."""
+    """A DDIM sampler on Stable Diffusion's noise schedule."""
     from diffusers import DDIMScheduler
 
     fixed = {"steps_offset": 1, "clip_sample": False, "set_alpha_to_one": False}
@@ -21,14 +21,14 @@ def ddim(**settings: Any) -> Any:
 
 
 def euler(**settings: Any) -> Any:
-    """Stable Diffusion's noise, painted with Euler's method."""
+    """An Euler sampler on Stable Diffusion's noise schedule."""
     from diffusers import EulerDiscreteScheduler
 
     return EulerDiscreteScheduler(**STABLE_DIFFUSION, **{"steps_offset": 1, **settings})
 
 
 def flow_match(**settings: Any) -> Any:
-    """The schedule of flow matching, painted with Euler's method."""
+    """An Euler sampler for flow matching."""
     from diffusers import FlowMatchEulerDiscreteScheduler
 
     return FlowMatchEulerDiscreteScheduler(**settings)

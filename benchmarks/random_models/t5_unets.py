@@ -1,10 +1,10 @@
-"""UNets that read T5: DeepFloyd IF, which paints pixels, and Kandinsky 3."""
+"""DeepFloyd IF and Kandinsky 3: a UNet with attention to T5."""
 
 from __future__ import annotations
 
 from typing import Any
 
-from random_models.pictures import small_picture
+from random_models.images import small_image
 from random_models.registry import Parts, recipe
 from random_models.text_encoders import t5_encoder
 from random_models.tokenizers import t5_tokenizer
@@ -14,9 +14,10 @@ _IF = {"num_inference_steps": 2, "clean_caption": False}
 
 @recipe("IF-I", "IFPipeline", call=_IF)
 def if_first_stage(**unet: Any) -> Parts:
-    """DeepFloyd IF, stage I: pixels from noise, its attention reads text and picture together.
+    """DeepFloyd IF, stage I: generates pixels; attention over text and image jointly.
 
-    ``unet`` changes the UNet's configuration.
+    Args:
+        unet: Changes of the UNet's configuration.
     """
     from diffusers import UNet2DConditionModel
 
@@ -33,11 +34,14 @@ def if_first_stage(**unet: Any) -> Parts:
     }
 
 
-@recipe("IF-II", "IFSuperResolutionPipeline", call={**_IF, "image": small_picture})
+@recipe("IF-II", "IFSuperResolutionPipeline", call={**_IF, "image": small_image})
 def if_second_stage(**unet: Any) -> Parts:
-    """DeepFloyd IF, stage II: the small picture made larger, here 16 to 32 pixels.
+    """DeepFloyd IF, stage II: super-resolution, here from 16 to 32 pixels.
 
-    The UNet sees the enlarged picture beside the noise, and as a class how noisy that one is.
+    The UNet takes the small image as additional channels and, as class label, its noise level.
+
+    Args:
+        unet: Changes of the UNet's configuration.
     """
     from diffusers import UNet2DConditionModel
 
@@ -65,9 +69,10 @@ def if_second_stage(**unet: Any) -> Parts:
     gains={"movq": {r"conv_[yb]\.": 0.3, r"decoder\.conv_out": 0.3}},
 )
 def kandinsky3(**unet: Any) -> Parts:
-    """Kandinsky 3: T5 through cross-attention and, pooled by attention, through the time.
+    """Kandinsky 3: cross-attention to T5, whose pooled states are added to the time embedding.
 
-    ``unet`` changes the UNet's configuration.
+    Args:
+        unet: Changes of the UNet's configuration.
     """
     from diffusers import DDPMScheduler, Kandinsky3UNet, VQModel
 
@@ -83,7 +88,7 @@ def kandinsky3(**unet: Any) -> Parts:
     }
     levels = 4
     movq = VQModel(
-        block_out_channels=(32,) * levels,  # its norms have 32 groups whatever one asks for
+        block_out_channels=(32,) * levels,  # its spatial norms always have 32 groups
         down_block_types=(*("DownEncoderBlock2D",) * (levels - 1), "AttnDownEncoderBlock2D"),
         up_block_types=("AttnUpDecoderBlock2D", *("UpDecoderBlock2D",) * (levels - 1)),
         latent_channels=4,
@@ -125,7 +130,7 @@ _IF_UNET: dict[str, Any] = {
 
 
 def _if_text() -> Parts:
-    """The encoder, and the parts of IF that we go without."""
+    """The text encoder and its tokenizer; no safety checker, no watermark."""
     tokenizer = t5_tokenizer(length=77)
     return {
         "text_encoder": t5_encoder(tokenizer, width=48),

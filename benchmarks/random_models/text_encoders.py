@@ -1,4 +1,4 @@
-"""Text encoders of the true classes: few and narrow layers, everything else as in the original."""
+"""Small text encoders: CLIP, T5, UMT5 and BERT with few, narrow layers."""
 
 from __future__ import annotations
 
@@ -16,17 +16,18 @@ def clip_encoder(
     projection: int | None = None,
     vocabulary: int | None = None,
 ) -> Any:
-    """A CLIP text tower for ``tokenizer``.
+    """A CLIP text encoder for ``tokenizer``.
 
     Args:
-        tokenizer: Gives the number of tokens, their greatest number in a prompt and the end token.
-        width: Of the hidden states.
+        tokenizer: Determines the vocabulary size, the maximum length and the special tokens.
+        width: Width of the hidden states.
         layers: Number of layers.
         heads: Number of attention heads.
-        inner: Width inside the MLP; four times ``width`` by default.
-        activation: ``"quick_gelu"`` in OpenAI's CLIP, ``"gelu"`` in OpenCLIP's.
-        projection: Width of the pooled feature: gives a ``CLIPTextModelWithProjection``.
-        vocabulary: Rows of the embedding table where it has more than the tokenizer has tokens.
+        inner: Width of the MLP's hidden layer. Default: ``4 * width``.
+        activation: ``"quick_gelu"`` as in OpenAI's CLIP, or ``"gelu"`` as in OpenCLIP.
+        projection: Width of the pooled embedding. If given, the model is a
+            ``CLIPTextModelWithProjection``, otherwise a ``CLIPTextModel``.
+        vocabulary: Number of token embeddings. Default: the tokenizer's vocabulary size.
     """
     from transformers import CLIPTextConfig, CLIPTextModel, CLIPTextModelWithProjection
 
@@ -47,21 +48,21 @@ def clip_encoder(
 
 
 def t5_encoder(tokenizer: Any, *, width: int = 64, layers: int = 2, heads: int = 4) -> Any:
-    """A T5 v1.1 encoder (gated GELU) for ``tokenizer``."""
+    """A T5 v1.1 encoder (gated GELU) for ``tokenizer``, ``width`` wide."""
     from transformers import T5Config, T5EncoderModel
 
     return T5EncoderModel(T5Config(**_t5(tokenizer, width, layers, heads)))
 
 
 def umt5_encoder(tokenizer: Any, *, width: int = 64, layers: int = 2, heads: int = 4) -> Any:
-    """A UMT5 encoder: as T5, with relative positions of its own in every layer."""
+    """A UMT5 encoder for ``tokenizer``: T5 with relative position biases in every layer."""
     from transformers import UMT5Config, UMT5EncoderModel
 
     return UMT5EncoderModel(UMT5Config(**_t5(tokenizer, width, layers, heads)))
 
 
 def bert_encoder(tokenizer: Any, *, width: int = 48, layers: int = 4, heads: int = 4) -> Any:
-    """A BERT for ``tokenizer``."""
+    """A BERT encoder for ``tokenizer``, ``width`` wide."""
     from transformers import BertConfig, BertModel
 
     config = BertConfig(

@@ -1,7 +1,8 @@
-"""Small tokenizers of the true classes and layouts.
+"""Small tokenizers with the classes, the special tokens and the vocabulary layout of the originals.
 
-Each function returns a fresh tokenizer. All give offsets, and read any text: what the vocabulary
-lacks is read as bytes or, by T5 and BERT, as unknown.
+Each function returns a new tokenizer. All return offsets and accept any text; characters outside
+the vocabulary become bytes or, for T5 and BERT, the unknown token. ``length`` is the tokenizer's
+``model_max_length``.
 """
 
 from __future__ import annotations
@@ -14,13 +15,13 @@ from random_models import vocabularies as vocabulary
 def clip_tokenizer(
     *, pad_token: str = "<|endoftext|>", length: int = 77, full: bool = False
 ) -> Any:
-    """A ``CLIPTokenizer``: 256 bytes, the same ending a word, the merges, start and end token.
+    """A ``CLIPTokenizer``: bytes, word-final bytes, merges, start token, end token.
 
     Args:
         pad_token: ``"!"`` in SD2 and in the second tokenizer of SDXL, the end token elsewhere.
-        length: ``model_max_length``, in tokens, start and end included.
-        full: CLIP's own 49408 tokens, when the package ``open_clip`` that ships their merges is
-            installed; the small vocabulary otherwise.
+        length: ``model_max_length``, including the start and the end token.
+        full: Use CLIP's original vocabulary of 49408 tokens if the package ``open_clip``, which
+            contains it, is installed; the small vocabulary otherwise.
     """
     from transformers import CLIPTokenizer
 
@@ -32,10 +33,7 @@ def clip_tokenizer(
 
 
 def t5_tokenizer(*, length: int = 512) -> Any:
-    """A ``T5TokenizerFast``: pad, end and unknown first, then unigrams, then 100 sentinels.
-
-    As in the original there is no byte fallback: a character that no caption has is ``<unk>``.
-    """
+    """A ``T5TokenizerFast``: pad, end, unknown token, unigrams, 100 sentinels; no byte fallback."""
     from transformers import T5TokenizerFast
 
     pieces = [("<pad>", 0.0), ("</s>", 0.0), ("<unk>", 0.0), *vocabulary.unigrams()]
@@ -44,7 +42,7 @@ def t5_tokenizer(*, length: int = 512) -> Any:
 
 
 def bert_tokenizer(*, length: int = 77) -> Any:
-    """A ``BertTokenizer``: whole words, and characters (``##`` inside a word) for all others."""
+    """A ``BertTokenizer``: whole words, and single characters for the rest."""
     from transformers import BertTokenizer
 
     letters = sorted({letter for word in vocabulary.words() for letter in word})
@@ -54,10 +52,7 @@ def bert_tokenizer(*, length: int = 77) -> Any:
 
 
 def llama_tokenizer(*, length: int = 256) -> Any:
-    """A ``LlamaTokenizerFast``: pieces of words that start with ``▁``, bytes for all others.
-
-    As AuraFlow has it: no start token, an end token after the text.
-    """
+    """A ``LlamaTokenizerFast`` configured as in AuraFlow: no start token, but an end token."""
     from transformers import LlamaTokenizerFast
 
     return LlamaTokenizerFast(
@@ -72,7 +67,7 @@ def llama_tokenizer(*, length: int = 256) -> Any:
 
 
 def gemma_tokenizer(*, length: int = 256) -> Any:
-    """A ``GemmaTokenizerFast``: pieces as Llama's, a start token before the text, none after."""
+    """A ``GemmaTokenizerFast``: a start token, no end token."""
     from transformers import GemmaTokenizerFast
 
     return GemmaTokenizerFast(
@@ -86,10 +81,10 @@ def gemma_tokenizer(*, length: int = 256) -> Any:
 
 
 def qwen_tokenizer(*, length: int = 1024) -> Any:
-    """A ``Qwen2TokenizerFast``: bytes and merges, then the tokens that mark a chat's turns.
+    """A ``Qwen2TokenizerFast``: bytes, merges, special tokens.
 
-    Its chat template is ChatML; ``enable_thinking=False`` puts an empty thought before the answer,
-    as Qwen3 has it.
+    Its chat template is ChatML. As in Qwen 3, ``enable_thinking=False`` adds an empty thinking
+    block to the generation prompt.
     """
     from transformers import Qwen2TokenizerFast
 
@@ -115,7 +110,7 @@ def qwen_tokenizer(*, length: int = 1024) -> Any:
 
 
 def llama3_tokenizer(*, length: int = 512) -> Any:
-    """Llama 3's kind of ``PreTrainedTokenizerFast``: bytes and merges, a start token, no pad."""
+    """A ``PreTrainedTokenizerFast`` as in Llama 3: a start token, no padding token."""
     return _byte_tokenizer(
         "<|begin_of_text|>",
         bos_token="<|begin_of_text|>",
@@ -125,10 +120,10 @@ def llama3_tokenizer(*, length: int = 512) -> Any:
 
 
 def mistral_tokenizer(*, length: int = 512) -> Any:
-    """Mistral Small's kind of ``PreTrainedTokenizerFast``, which marks turns with brackets.
+    """A ``PreTrainedTokenizerFast`` as in Mistral Small, padded on the left.
 
-    The chat template expects a turn's content as a text or as a list of parts, of which it writes
-    those that are text.
+    Its chat template accepts a message's content as a string or as a list of parts, of which it
+    uses those of type ``"text"``.
     """
     return _byte_tokenizer(
         "<s>",
@@ -177,7 +172,7 @@ _BRACKETS = """\
 
 
 def _pieces_of_words(*special: str) -> dict[str, int]:
-    """Special tokens, bytes, characters, and what ``word_merges`` makes of these."""
+    """The vocabulary: special tokens, bytes, characters, merged characters."""
     made = vocabulary.joined(vocabulary.word_merges())
     return vocabulary.numbered(
         [*special, *vocabulary.fallback_bytes(), *vocabulary.letters(), *made]
@@ -185,9 +180,9 @@ def _pieces_of_words(*special: str) -> dict[str, int]:
 
 
 def _byte_tokenizer(start: str, *marks: str, **settings: Any) -> Any:
-    """A tokenizer over bytes that has no class of its own; ``start`` goes before every text.
+    """A byte-level BPE tokenizer that puts the token ``start`` before every text.
 
-    ``marks`` are further special tokens; all special tokens come first in the vocabulary.
+    ``marks`` are further special tokens. Special tokens come first in the vocabulary.
     """
     from tokenizers import AddedToken, Tokenizer, decoders, models, processors
     from transformers import PreTrainedTokenizerFast, Qwen2Tokenizer

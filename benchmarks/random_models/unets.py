@@ -1,11 +1,11 @@
-"""Stable Diffusion and its kin: a UNet that reads CLIP."""
+"""Stable Diffusion 1, 2 and XL and their variants: a UNet with cross-attention to CLIP."""
 
 from __future__ import annotations
 
 from typing import Any, Literal
 
 from random_models.autoencoders import kl_autoencoder
-from random_models.pictures import mask, picture, small_picture
+from random_models.images import image, mask, small_image
 from random_models.registry import Parts, recipe
 from random_models.schedules import STABLE_DIFFUSION, ddim, euler
 from random_models.text_encoders import clip_encoder
@@ -14,17 +14,18 @@ from random_models.tokenizers import clip_tokenizer
 Size = Literal["tiny", "full"]
 
 CLIP_VOCABULARY = 49408
-"""Tokens of OpenAI's CLIP."""
+"""Vocabulary size of OpenAI's CLIP."""
 
 TWO_STEPS = {"num_inference_steps": 2}
 
 
 @recipe("SD1", "StableDiffusionPipeline", call=TWO_STEPS)
 def sd1(size: Size = "tiny", **unet: Any) -> Parts:
-    """SD1: CLIP ViT-L's text tower, 16 cross-attention layers, pictures of 64 x 64 pixels.
+    """SD 1: one CLIP text encoder, 16 cross-attention layers, images of 64 x 64 pixels.
 
-    ``size="full"`` has every shape of Stable Diffusion 1.4. ``unet`` changes the UNet's
-    configuration.
+    Args:
+        size: ``"full"`` for the shapes of Stable Diffusion 1.4.
+        unet: Changes of the UNet's configuration.
     """
     full = size == "full"
     tokenizer = clip_tokenizer(full=full)
@@ -47,10 +48,12 @@ def sd1(size: Size = "tiny", **unet: Any) -> Parts:
 
 @recipe("SDXL", "StableDiffusionXLPipeline", call=TWO_STEPS)
 def sdxl(size: Size = "tiny", vae: dict[str, Any] | None = None, **unet: Any) -> Parts:
-    """SDXL: two CLIP text towers, the second with a projection, transformers 1, 2 and 3 deep.
+    """SDXL: two CLIP text encoders and several transformer layers per attention block.
 
-    ``size="full"`` has every shape of SDXL 1.0, whose transformers are up to 10 deep. ``vae``
-    changes the autoencoder's configuration, ``unet`` the UNet's.
+    Args:
+        size: ``"full"`` for the shapes of SDXL 1.0.
+        vae: Changes of the arguments of :func:`random_models.autoencoders.kl_autoencoder`.
+        unet: Changes of the UNet's configuration.
     """
     full = size == "full"
     tokenizers = clip_tokenizer(full=full), clip_tokenizer(full=full, pad_token="!")
@@ -77,31 +80,29 @@ def sdxl(size: Size = "tiny", vae: dict[str, Any] | None = None, **unet: Any) ->
 
 @recipe("SD1-rectangular", "StableDiffusionPipeline", call=TWO_STEPS)
 def sd1_rectangular(**unet: Any) -> Parts:
-    """SD1 whose pictures are 64 pixels high and 96 wide by default."""
+    """SD 1 with a rectangular ``sample_size``: images are 64 pixels high and 96 pixels wide."""
     return sd1(**{"sample_size": (8, 12), **unet})
 
 
 @recipe(
     "SD1-inpainting",
     "StableDiffusionInpaintPipeline",
-    call={**TWO_STEPS, "image": picture, "mask_image": mask, "height": 64, "width": 64},
+    call={**TWO_STEPS, "image": image, "mask_image": mask, "height": 64, "width": 64},
 )
 def sd1_inpainting(**unet: Any) -> Parts:
-    """SD1 inpainting: the UNet also sees the mask and the masked picture, 9 channels in all."""
+    """SD 1 inpainting: the UNet has 9 input channels, for latents, mask and masked image."""
     return sd1(**{"in_channels": 9, **unet})
 
 
-@recipe(
-    "SD1-pix2pix", "StableDiffusionInstructPix2PixPipeline", call={**TWO_STEPS, "image": picture}
-)
+@recipe("SD1-pix2pix", "StableDiffusionInstructPix2PixPipeline", call={**TWO_STEPS, "image": image})
 def sd1_pix2pix(**unet: Any) -> Parts:
-    """InstructPix2Pix: the UNet also sees the picture to change, 8 channels in all."""
+    """InstructPix2Pix: the UNet has 8 input channels, for latents and input image."""
     return sd1(**{"in_channels": 8, **unet})
 
 
 @recipe("LCM", "LatentConsistencyModelPipeline", call=TWO_STEPS)
 def lcm(**unet: Any) -> Parts:
-    """A latent consistency model: the UNet is told the guidance, beside the time."""
+    """A latent consistency model: the UNet takes the guidance scale as an input."""
     from diffusers import LCMScheduler
 
     return {
@@ -112,13 +113,13 @@ def lcm(**unet: Any) -> Parts:
 
 @recipe("SD2", "StableDiffusionPipeline", call=TWO_STEPS)
 def sd2(**unet: Any) -> Parts:
-    """SD2 for 768 pixels: OpenCLIP's text tower and a network that predicts the velocity.
+    """SD 2 for 768 pixels: OpenCLIP's text encoder, v-prediction.
 
-    What tells SD2 from SD1, here in brackets the true value where ours is smaller: the text is
-    96 (1024) wide and not 64 (768); the tower has 5 (23) layers and not 4 (12), with ``gelu``
-    instead of ``quick_gelu``; the tokenizer pads with ``"!"``; the UNet gives the width of its
-    heads rather than their number, and projects linearly; ``prediction_type`` is
-    ``"v_prediction"``.
+    It differs from SD 1 as the originals differ; original values are in parentheses where the
+    small model's are others. The text encoder is 96 (1024) wide instead of 64 (768), has 5 (23)
+    layers instead of 4 (12), and uses ``gelu`` instead of ``quick_gelu``. The tokenizer pads with
+    ``"!"``. The UNet has a number of heads per level and linear projections. The scheduler's
+    ``prediction_type`` is ``"v_prediction"``.
     """
     return {
         **sd1(),
@@ -128,9 +129,12 @@ def sd2(**unet: Any) -> Parts:
     }
 
 
-@recipe("SD-upscaler", "StableDiffusionUpscalePipeline", call={**TWO_STEPS, "image": small_picture})
+@recipe("SD-upscaler", "StableDiffusionUpscalePipeline", call={**TWO_STEPS, "image": small_image})
 def upscaler(**unet: Any) -> Parts:
-    """The x4 upscaler of SD2: the UNet sees the small picture and, as a class, its noise."""
+    """SD 2's x4 upscaler: the UNet takes the small image and, as class label, its noise level.
+
+    Three of its four levels have cross-attention to the text in ``attn1`` as well.
+    """
     from diffusers import DDPMScheduler
 
     shape: dict[str, Any] = {
@@ -154,13 +158,13 @@ def upscaler(**unet: Any) -> Parts:
 
 @recipe("SDXL-upcast", "StableDiffusionXLPipeline", call=TWO_STEPS)
 def sdxl_upcast(**unet: Any) -> Parts:
-    """SDXL whose autoencoder asks to be run in float32, as SDXL 1.0's own does."""
+    """SDXL with ``force_upcast=True`` in the autoencoder's configuration, as in SDXL 1.0."""
     return sdxl(vae={"force_upcast": True}, **unet)
 
 
 @recipe("SDXL-turbo", "StableDiffusionXLPipeline", call={**TWO_STEPS, "guidance_scale": 0.0})
 def sdxl_turbo(**unet: Any) -> Parts:
-    """SDXL Turbo: SDXL for few steps, the first at full noise, without guidance."""
+    """SDXL Turbo: an ancestral Euler sampler with trailing timesteps, no guidance."""
     from diffusers import EulerAncestralDiscreteScheduler
 
     scheduler = EulerAncestralDiscreteScheduler(**STABLE_DIFFUSION, timestep_spacing="trailing")
@@ -169,7 +173,7 @@ def sdxl_turbo(**unet: Any) -> Parts:
 
 @recipe("Playground-2.5", "StableDiffusionXLPipeline", call={**TWO_STEPS, "guidance_scale": 3.0})
 def playground(**unet: Any) -> Parts:
-    """Playground 2.5: SDXL on the schedule of EDM; the latents have their own mean and spread."""
+    """Playground 2.5: SDXL with EDM's sampler and normalized latents."""
     from diffusers import EDMDPMSolverMultistepScheduler
 
     vae = {
@@ -183,11 +187,10 @@ def playground(**unet: Any) -> Parts:
 @recipe(
     "SDXL-refiner",
     "StableDiffusionXLImg2ImgPipeline",
-    call={"num_inference_steps": 4, "strength": 0.5, "image": picture},
+    call={"num_inference_steps": 4, "strength": 0.5, "image": image},
 )
 def sdxl_refiner(**unet: Any) -> Parts:
-    """SDXL's refiner: the second text encoder only; it goes on from a picture, and is told how
-    good that should look."""
+    """SDXL's refiner: image to image, the second text encoder only, aesthetic scores."""
     parts = sdxl()
     width = parts["text_encoder_2"].config.hidden_size
     shape: dict[str, Any] = {
@@ -218,7 +221,6 @@ _FULL_VAE: dict[str, Any] = {
     "sample_size": 512,
 }
 
-
 _SD2_UNET: dict[str, Any] = {
     "attention_head_dim": (2, 4, 4, 4),
     "use_linear_projection": True,
@@ -226,21 +228,21 @@ _SD2_UNET: dict[str, Any] = {
 
 
 def _open_clip() -> Parts:
-    """The text tower of SD2, of OpenCLIP, with its tokenizer."""
+    """SD 2's text encoder, from OpenCLIP, and its tokenizer."""
     tokenizer = clip_tokenizer(pad_token="!")
     encoder = clip_encoder(tokenizer, width=96, layers=5, inner=192, activation="gelu")
     return {"text_encoder": encoder, "tokenizer": tokenizer}
 
 
 def _sd_unet(full: bool, text_width: int, **changes: Any) -> Any:
-    """The UNet of SD 1 and 2: 6 cross-attention layers down, 1 in the middle, 9 up."""
+    """The UNet of SD 1 and 2, with 6 + 1 + 9 cross-attention layers."""
     from diffusers import UNet2DConditionModel
 
     shape: dict[str, Any] = {
         "sample_size": 64 if full else 8,
         "block_out_channels": (320, 640, 1280, 1280) if full else (16, 32, 32, 32),
         "norm_num_groups": 32 if full else 8,
-        "attention_head_dim": 8 if full else 4,  # the number of heads, whatever it is called
+        "attention_head_dim": 8 if full else 4,  # diffusers reads this as the number of heads
         "cross_attention_dim": text_width,
         "down_block_types": (*("CrossAttnDownBlock2D",) * 3, "DownBlock2D"),
         "up_block_types": ("UpBlock2D", *("CrossAttnUpBlock2D",) * 3),
@@ -250,10 +252,10 @@ def _sd_unet(full: bool, text_width: int, **changes: Any) -> Any:
 
 
 def _xl_unet(full: bool, text_width: int, pooled: int, **changes: Any) -> Any:
-    """SDXL's UNet: no cross-attention at the highest resolution, deep transformers below."""
+    """SDXL's UNet, without attention at the highest resolution."""
     from diffusers import UNet2DConditionModel
 
-    numbers = 256 if full else 8  # values for each of the six numbers about the picture's size
+    numbers = 256 if full else 8  # width of the embedding of each of the six sizes
     shape: dict[str, Any] = {
         "sample_size": 128 if full else 8,
         "block_out_channels": (320, 640, 1280) if full else (16, 32, 32),

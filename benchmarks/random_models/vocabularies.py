@@ -1,7 +1,7 @@
-"""Vocabularies learnt from :mod:`random_models.captions`, once per process.
+"""Vocabularies trained on :mod:`random_models.captions`, once per process.
 
-Learning is byte-pair merging, which is deterministic, so that a pipeline built in another process
-reads the same ids. It goes on until every word of the captions is one token.
+All are trained with byte-pair encoding (BPE), which is deterministic: every process gets the same
+token ids. Training continues until every word of the captions is one token.
 """
 
 from __future__ import annotations
@@ -21,12 +21,12 @@ from tokenizers import Tokenizer, models, pre_tokenizers, trainers
 from random_models.captions import captions
 
 Merges = list[tuple[str, str]]
-"""Pairs of pieces to be joined, the first ones first."""
+"""BPE merges in the order in which they are applied."""
 
 
 @cache
 def clip_merges() -> Merges:
-    """Merges over bytes where the last byte of a word carries ``</w>``."""
+    """Merges of bytes, with ``</w>`` at the end of a word."""
     from transformers import CLIPTokenizer
 
     tokenizer = Tokenizer(models.BPE(end_of_word_suffix="</w>"))
@@ -37,7 +37,7 @@ def clip_merges() -> Merges:
 
 @cache
 def real_clip_merges() -> Merges | None:
-    """The merges of OpenAI's CLIP from the file that ``open_clip`` ships, or None without it."""
+    """The merges of OpenAI's CLIP from the ``open_clip`` package; None if it is not installed."""
     spec = util.find_spec("open_clip")
     if spec is None or spec.origin is None:
         return None
@@ -45,13 +45,13 @@ def real_clip_merges() -> Merges | None:
     if not path.is_file():
         return None
     lines = gzip.decompress(path.read_bytes()).decode("utf-8").split("\n")
-    count = 49408 - 2 * 256 - 2  # the file has more merges than CLIP uses; its first line is none
+    count = 49408 - 2 * 256 - 2  # the file has more; its first line is a comment
     return [_pair(line) for line in lines[1 : 1 + count]]
 
 
 @cache
 def byte_merges() -> Merges:
-    """Merges over bytes where a space belongs to the word after it, as Qwen cuts texts."""
+    """Merges of bytes, pre-tokenized as Qwen does: a space belongs to the word after it."""
     from transformers import Qwen2Tokenizer
 
     tokenizer = Tokenizer(models.BPE())
@@ -62,7 +62,7 @@ def byte_merges() -> Merges:
 
 @cache
 def word_merges() -> Merges:
-    """Merges over characters where a word starts with ``▁`` (and, first in a text, without)."""
+    """Merges of characters, with and without ``▁`` at the start of a word."""
     tokenizer = Tokenizer(models.BPE())
     tokenizer.pre_tokenizer = pre_tokenizers.Sequence(
         [pre_tokenizers.WhitespaceSplit(), pre_tokenizers.Punctuation()]
@@ -72,10 +72,10 @@ def word_merges() -> Merges:
 
 @cache
 def unigrams() -> list[tuple[str, float]]:
-    """Pieces of words that start with ``▁``, each with its log probability.
+    """SentencePiece-style unigrams with their log probabilities.
 
-    The pieces are those that merging finds, and every character; they are counted in the captions
-    as merging cuts them, each once more than it occurs, so that no score is infinite.
+    The unigrams are all characters and the results of :func:`word_merges`. Their probabilities
+    are their frequencies in the BPE-tokenized captions, with add-one smoothing.
     """
     merges = word_merges()
     pieces = [*letters(), *joined(merges)]
@@ -88,7 +88,7 @@ def unigrams() -> list[tuple[str, float]]:
 
 @cache
 def words() -> list[str]:
-    """The words and punctuation marks of the captions in small letters, each once."""
+    """The lower-cased words and punctuation marks of the captions, without duplicates."""
     text = " ".join(captions()).lower()
     found = pre_tokenizers.BertPreTokenizer().pre_tokenize_str(text)
     return list(dict.fromkeys(word for word, _ in found))
@@ -102,24 +102,24 @@ def letters() -> list[str]:
 
 @cache
 def printable_bytes() -> list[str]:
-    """The printable stand-ins of the 256 bytes, in the order of GPT-2's and CLIP's vocabulary."""
+    """Printable characters that represent the 256 bytes, in the order of GPT-2's vocabulary."""
     printable = [*range(33, 127), *range(161, 173), *range(174, 256)]
     others = [byte for byte in range(256) if byte not in printable]
     return [chr(byte) for byte in printable] + [chr(256 + place) for place in range(len(others))]
 
 
 def fallback_bytes() -> list[str]:
-    """The tokens that stand for single bytes beside a vocabulary of characters."""
+    """Tokens for single bytes in a vocabulary of characters (byte fallback)."""
     return [f"<0x{byte:02X}>" for byte in range(256)]
 
 
 def joined(merges: Merges) -> list[str]:
-    """The pieces that the merges make."""
+    """The tokens that the merges produce."""
     return ["".join(pair) for pair in merges]
 
 
 def numbered(pieces: Iterable[str]) -> dict[str, int]:
-    """Ids for the pieces in their order; a piece that comes again keeps its first id."""
+    """Token ids in the order of ``pieces``; a duplicate keeps its first id."""
     return {piece: number for number, piece in enumerate(dict.fromkeys(pieces))}
 
 
@@ -129,7 +129,7 @@ def _marked() -> list[str]:
 
 
 def _learn(tokenizer: Tokenizer, texts: Iterable[str], **settings: Any) -> Merges:
-    """The merges learnt from ``texts`` with the pre-tokenizer set."""
+    """Train BPE merges on ``texts`` with the tokenizer's pre-tokenizer."""
     trainer = trainers.BpeTrainer(
         vocab_size=100_000, min_frequency=1, show_progress=False, **settings
     )

@@ -1,7 +1,7 @@
-"""Random weights for a network that was built without any.
+"""Random weights for modules that were built without any.
 
-A network's own initialisation is of no use here: it leaves the last projection of many blocks at
-zero, so that the text would not reach the picture, and it depends on the order of construction.
+The modules' own initialisation does not serve here: it leaves the last projection of many blocks
+at zero, so that the text would not influence the image, and it allocates full-size models twice.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from torch import nn
 
 @contextmanager
 def no_weights() -> Iterator[None]:
-    """Networks built inside have parameters on the meta device; buffers are computed as usual."""
+    """Build modules with parameters on the meta device; buffers are computed as usual."""
     from accelerate import init_empty_weights
 
     with init_empty_weights(include_buffers=False):
@@ -24,43 +24,43 @@ def no_weights() -> Iterator[None]:
 
 
 def fill(
-    network: nn.Module,
+    module: nn.Module,
     generator: torch.Generator,
     *,
     dtype: torch.dtype = torch.float32,
     gains: Mapping[str, float] | None = None,
 ) -> None:
-    """Give every parameter of ``network`` a random value, in place.
+    """Fill every parameter of ``module`` with random values, in place.
 
-    Matrices and kernels are normal with standard deviation ``1 / sqrt(fan_in)``, embeddings
-    standard normal (positions a third of that, so that words count for more than places), scales
-    of norms near 1, biases near 0. Shared parameters stay shared. Memory: the weights once.
+    Weight matrices and kernels are normal with standard deviation ``1 / sqrt(fan_in)``; token
+    embeddings are standard normal, position embeddings a third of that; normalization weights are
+    close to 1 and biases close to 0. Tied parameters stay tied. The weights are allocated once.
 
     Args:
-        network: Built inside :func:`no_weights`.
-        generator: Source of the random numbers; networks filled one after another differ.
-        dtype: Of the parameters and floating-point buffers.
-        gains: Regular expression for a parameter's dotted name -> factor of its values; the first
-            that is found in the name counts.
+        module: A module built inside :func:`no_weights`.
+        generator: Source of the random numbers.
+        dtype: Data type of the parameters and of floating-point buffers.
+        gains: Maps regular expressions to factors. A parameter is multiplied by the factor of the
+            first expression found in its dotted name.
     """
-    empty = list(network.parameters())  # alive, so that no other object gets one's id
+    empty = list(module.parameters())  # keeps them alive, so that ids stay unique
     made: dict[int, nn.Parameter] = {}
-    for prefix, module in network.named_modules():
-        for name, parameter in module._parameters.items():
+    for prefix, child in module.named_modules():
+        for name, parameter in child._parameters.items():
             if parameter is None:
                 continue
             if id(parameter) not in made:
                 value = torch.empty(parameter.shape, dtype=dtype)
-                mean, deviation = _distribution(module, name, value)
+                mean, deviation = _distribution(child, name, value)
                 gain = _gain(f"{prefix}.{name}", gains or {})
                 value.normal_(gain * mean, gain * deviation, generator=generator)
                 made[id(parameter)] = nn.Parameter(value)
-            module._parameters[name] = made[id(parameter)]
-        for name, buffer in module._buffers.items():
+            child._parameters[name] = made[id(parameter)]
+        for name, buffer in child._buffers.items():
             if buffer is not None and buffer.is_floating_point():
-                module._buffers[name] = buffer.to(dtype)
+                child._buffers[name] = buffer.to(dtype)
     del empty
-    network.eval()
+    module.eval()
 
 
 def _distribution(module: nn.Module, name: str, value: torch.Tensor) -> tuple[float, float]:

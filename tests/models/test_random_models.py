@@ -1,4 +1,4 @@
-"""The random models of benchmarks/: true classes that paint, and that read their prompt."""
+"""The random models in benchmarks/ generate images that depend on the prompt."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ class Built:
 
 @pytest.fixture(scope="module", params=random_models.NAMES)
 def built(request: pytest.FixtureRequest) -> Built:
-    """Each model in turn. Shared by the tests below, which leave it as it is."""
+    """Each model in turn; the tests share it and must not change it."""
     return Built(request.param, random_models.build(request.param))
 
 

@@ -13,10 +13,13 @@ import torch
 from safetensors.torch import save_file
 from torch import Tensor, nn
 
+import overpaint as op
 import random_models
 from overpaint.errors import ModelError
 from overpaint.generate import generate
+from overpaint.models.contents import contents
 from overpaint.models.load import load
+from overpaint.models.stored import Header, Stored
 
 from .original import flux_transformer, stable_diffusion
 
@@ -83,6 +86,16 @@ def test_it_generates_what_the_pipeline_does(sd1: Any, shelf: Path) -> None:
         generate(each, "a red rose", [0], steps=2, output_type="pt") for each in (model, load(sd1))
     )
     assert torch.equal(ours, theirs)
+
+
+def test_the_file_is_never_written(shelf: Path) -> None:
+    """The weights may be mapped from the file; edits of them are not."""
+    before = (shelf / "sd1.safetensors").read_bytes()
+    model = load(shelf / "sd1.safetensors", config=shelf / "sd1")
+    patch = op.time_edit(model, [op.Edit("a rose", "a blue rose")])
+    with op.applied(model, patch):
+        edited = (shelf / "sd1.safetensors").read_bytes()
+    assert before == edited == (shelf / "sd1.safetensors").read_bytes()
 
 
 def test_the_number_format_is_the_denoisers(sd1: Any, shelf: Path, tmp_path: Path) -> None:
@@ -303,6 +316,73 @@ def test_a_file_that_is_not_there(source: str, said: str) -> None:
 def test_a_missing_file_names_those_beside_it(shelf: Path) -> None:
     with pytest.raises(ModelError, match=r"there is .*sd1\.safetensors"):
         load(shelf / "sd2.safetensors")
+
+
+@pytest.mark.parametrize("name", ["dream", "models/dream"])
+def test_a_name_without_its_ending(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "models").mkdir()
+    (tmp_path / f"{name}.safetensors").write_bytes(b"")
+    with pytest.raises(ModelError, match=f"a file of that name; give '{name}.safetensors'"):
+        load(name)
+
+
+KINDS = {
+    "Stable Diffusion 1": {
+        "model.diffusion_model.input_blocks.0.0.weight": (320, 4, 3, 3),
+        "model.diffusion_model.input_blocks.2.1.transformer_blocks.0.attn2.to_k.weight": (640, 768),
+    },
+    "Stable Diffusion 1 inpainting": {
+        "model.diffusion_model.input_blocks.0.0.weight": (320, 9, 3, 3),
+    },
+    "instruct-pix2pix": {"model.diffusion_model.input_blocks.0.0.weight": (320, 8, 3, 3)},
+    "Stable Diffusion 2": {
+        "model.diffusion_model.input_blocks.2.1.transformer_blocks.0.attn2.to_k.weight": (
+            320,
+            1024,
+        ),
+    },
+    "SDXL": {
+        "model.diffusion_model.input_blocks.0.0.weight": (320, 4, 3, 3),
+        "conditioner.embedders.1.model.transformer.resblocks.9.mlp.c_proj.bias": (1280,),
+    },
+    "SDXL refiner": {
+        "model.diffusion_model.input_blocks.0.0.weight": (384, 4, 3, 3),
+        "conditioner.embedders.0.model.transformer.resblocks.9.mlp.c_proj.bias": (1280,),
+    },
+    "Playground 2.5": {
+        "model.diffusion_model.input_blocks.0.0.weight": (320, 4, 3, 3),
+        "edm_mean": (1, 4, 1, 1),
+    },
+    "Stable Diffusion 3": {
+        "model.diffusion_model.joint_blocks.0.context_block.adaLN_modulation.1.bias": (9216,),
+        "model.diffusion_model.pos_embed": (1, 36864, 1536),
+    },
+    "Stable Diffusion 3.5 medium": {
+        "joint_blocks.0.context_block.adaLN_modulation.1.bias": (9216,),
+        "pos_embed": (1, 147456, 1536),
+    },
+    "Stable Diffusion 3.5 large": {"joint_blocks.37.x_block.mlp.fc1.weight": (9728, 2432)},
+    "FLUX.1 dev": {
+        "double_blocks.0.img_attn.norm.key_norm.scale": (128,),
+        "guidance_in.in_layer.bias": (3072,),
+        "img_in.weight": (3072, 64),
+    },
+    "FLUX.1 schnell": {
+        "model.diffusion_model.double_blocks.0.img_attn.norm.key_norm.scale": (128,),
+    },
+}
+"""Names and shapes in the published files that tell the kinds apart."""
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_the_kind_is_told_by_the_header(kind: str) -> None:
+    stored = {name: Stored(shape, torch.float16) for name, shape in KINDS[kind].items()}
+    held = contents(Header(stored), Path("file.safetensors"))
+    assert held.kind == kind
+    assert held.repo.count("/") == 1
 
 
 def test_quantised_formats_are_refused(tmp_path: Path) -> None:

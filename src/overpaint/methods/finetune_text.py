@@ -29,7 +29,7 @@ from overpaint.models.fingerprint import origin
 from overpaint.models.model import Model
 from overpaint.models.sites import module_at
 from overpaint.models.text import tokenize
-from overpaint.models.tower import linear_sites, states_with
+from overpaint.models.tower import linear_sites, states_of
 from overpaint.types import Edit, Patch, Progress, Site
 
 
@@ -121,6 +121,7 @@ def _train(
     path = model.family.path(model, "sequence")
     wanted = rows(model, path, pairs)[0][1].float()
     tokens = tokenize(model, [p.source for p in pairs], component)
+    states = states_of(model, tokens, component)
     metric = _metric(model, path).to(wanted)
     weights = {
         site: module_at(model, site).weight.detach().float().clone().requires_grad_()
@@ -133,11 +134,8 @@ def _train(
     steps = 0
     while steps < config.steps:
         with torch.enable_grad():
-            now = states_with(model, weights, tokens, component)
-            apart = (
-                torch.cat([x[list(p.here)] for x, p in zip(now.float(), pairs, strict=True)])
-                - wanted
-            )
+            now = states(weights)
+            apart = torch.cat([x[list(p.here)] for x, p in zip(now, pairs, strict=True)]) - wanted
             loss = ((apart @ metric) * apart).sum()
             grads = torch.autograd.grad(loss, list(weights.values()))
         if not torch.isfinite(loss):

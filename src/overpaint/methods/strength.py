@@ -14,6 +14,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from overpaint.errors import ModelError
 from overpaint.methods.surroundings import mentions_all, surroundings
 from overpaint.models.attended import Reading, attended, squared
 from overpaint.models.model import Model
@@ -76,6 +77,11 @@ class Gauge:
         layers: Sequence[int] | None = None,
         component: str | None = None,
     ) -> None:
+        if not model.family.clip_encoders(model):
+            raise ModelError(
+                f"A strength is chosen with the help of a CLIP text encoder, and {model.name} "
+                f"({model.family.name}) has none; give the strength as a number."
+            )
         self.model, self.layers = model, layers
         around = [surroundings(model, edit, component=component) for edit in edits]
         self.positives = tuple(p for a in around for p in a.positives)

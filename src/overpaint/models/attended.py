@@ -38,6 +38,16 @@ def attended(
     in forward order. Prompts may be empty. ModelError for attention that is not a UNet's.
     """
     path = model.family.path(model, "sequence")
+    read_alike = path.shared and all(
+        tuple(site.name.rpartition(".")[2] for site in layer) == ("to_k", "to_v")
+        for layer in path.layers
+    )
+    if not read_alike:
+        raise ModelError(
+            f"A strength is chosen by what cross-attention reads with to_k and to_v, and "
+            f"{model.name} ({model.family.name}) reads its text otherwise; give the strength as a "
+            "number."
+        )
     owners = [layer[0].name.rpartition(".")[0] for layer in path.layers]
     modules = [_module(model, owners[i]) for i in (layers or range(len(owners)))]
     asked = [_queries(module, queries) for module in modules]

@@ -99,7 +99,8 @@ def _pipeline(
         return load_folder(folder, source, dtype, variant)
     if source and path.is_dir():
         return load_folder(open_folder(path, source), source, dtype, variant)
-    if not HUB_NAME.fullmatch(source) or path.suffix in SINGLE_FILES:
+    on_hub = HUB_NAME.fullmatch(source) and path.suffix not in SINGLE_FILES
+    if not on_hub or _with_ending(source):
         raise ModelError(_unknown(source, path))
     folder, variant = hub_folder(source, variant)
     return load_folder(folder, source, dtype, variant)
@@ -120,10 +121,18 @@ def _unknown(source: str, path: Path) -> str:
         there = f"; there is {', '.join(str(p) for p in near[:3])}" if near else ""
         return f"There is no file {source!r}{there}; check the name."
     known = ", ".join(repr(name) for name in EMBEDDED)
+    if near := _with_ending(source):
+        return f"No model {source!r}, but there is a file of that name; give {near!r}."
     return (
         f"No model {source!r}: expected {known}, an existing folder, a .safetensors file, or a hub "
         "name such as 'CompVis/stable-diffusion-v1-4'."
     )
+
+
+def _with_ending(source: str) -> str:
+    """The single file that ``source`` is without its ending, "" where there is none."""
+    named = (f"{source}{ending}" for ending in SINGLE_FILES if source)
+    return next((name for name in named if Path(name).is_file()), "")
 
 
 def _settle(pipeline: Any, device: str | torch.device) -> None:

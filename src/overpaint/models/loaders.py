@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 from typing import Any
 
 import torch
@@ -39,10 +40,8 @@ def from_pretrained(cls: Any, source: str, dtype: torch.dtype | None = None) -> 
     try:
         return cls.from_pretrained(source, **({"dtype": dtype} if dtype else {}))
     except Exception as error:  # hub, network, JSON, safetensors: each has its own hierarchy
-        raise ModelError(
-            f"Cannot load {source!r}: {first_line(error)} Check the name and the network, or give "
-            "a folder."
-        ) from error
+        hint = "" if Path(source).exists() else " Check the name and the network, or give a folder."
+        raise ModelError(f"Cannot load {source!r}: {first_line(error)}{hint}") from error
 
 
 def first_line(error: BaseException) -> str:

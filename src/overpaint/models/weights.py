@@ -25,7 +25,7 @@ import torch
 from torch import Tensor, nn
 from torch.utils.weak import WeakTensorKeyDictionary
 
-from overpaint.errors import PatchError, WeightsChangedError
+from overpaint.errors import ModelError, PatchError, WeightsChangedError
 from overpaint.models.checksum import bit_sum, gathered
 from overpaint.models.interrupt import uninterrupted
 from overpaint.models.model import Model
@@ -101,9 +101,17 @@ _EXCLUSIVE: weakref.WeakKeyDictionary[nn.Module, threading.RLock] = weakref.Weak
 def exclusive(model: Model) -> Iterator[None]:
     """One thread at a time inside: others that ask for the same model wait until it is free."""
     with _BOOKS:
-        lock = _EXCLUSIVE.setdefault(model.denoiser, threading.RLock())
+        lock = _EXCLUSIVE.setdefault(_network(model), threading.RLock())
     with lock:
         yield
+
+
+def _network(model: Model) -> nn.Module:
+    """The network that stands for a model: models around one pipeline share it."""
+    try:
+        return model.denoiser
+    except ModelError:  # a model may be loaded without it, to edit its text encoders
+        return model.component(model.text_encoders[0])
 
 
 @contextmanager
@@ -216,7 +224,7 @@ def changes_by_others(weight: Tensor) -> int:
 
     Writes through ``weight.data`` are not counted: PyTorch does not count them.
     """
-    return _version(weight) - _OWN_WRITES.get(weight, 0)
+    return _version(weight) - _own_writes(weight)
 
 
 def written_out(model: Model, deltas: Sequence[Change]) -> tuple[Delta, ...]:
@@ -393,7 +401,11 @@ def _write(weight: Tensor, value: Tensor) -> None:
             # Not through `.data`: autograd shall notice when a graph still needs the old value.
             weight.copy_(value)
     finally:
-        _OWN_WRITES[weight] = _OWN_WRITES.get(weight, 0) + _version(weight) - before
+        _OWN_WRITES[weight] = _own_writes(weight) + _version(weight) - before
+
+
+def _own_writes(weight: Tensor) -> int:
+    return _OWN_WRITES.get(weight) or 0
 
 
 def _version(weight: Tensor) -> int:

@@ -72,7 +72,10 @@ class Table:
 
     def groups(self) -> list[tuple[str, list[Row]]]:
         """The rows as text, by group; a single group goes without its name."""
-        groups = [(k, [row for _, row in g]) for k, g in groupby(self._rows(), lambda r: r[0])]
+        groups = [
+            ("all cases" if name == "all" else name, [row for _, row in rows])
+            for name, rows in groupby(self._rows(), lambda pair: pair[0])
+        ]
         return groups if len(groups) > 1 else [("", rows) for _, rows in groups]
 
     def _rows(self) -> Iterator[tuple[str, Row]]:
@@ -171,9 +174,10 @@ def _latex(table: Table) -> Iterator[str]:
     note = table.note
     if any(table.has(column, "low") for column in table.columns):
         note += " Superscripts and subscripts are the distances to the ends of the interval."
-    yield from ("\\begin{table}[t]", "\\centering")
+    yield from ("\\begin{table}[t]", "\\centering", "\\small")
     yield f"\\caption{{{_tex(f'{table.title}. {note}'.strip())}}}"
     yield f"\\label{{tab:{table.name}}}"
+    yield "\\renewcommand{\\arraystretch}{1.3}"  # room for superscripts
     yield f"\\begin{{tabular}}{{l{'r' * len(table.columns)}}}"
     yield "\\toprule"
     yield _latex_line(_tex(t) for t in (table.heading, *(c.heading for c in table.columns)))

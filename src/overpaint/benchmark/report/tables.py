@@ -238,7 +238,8 @@ def long_frames(run: RunData) -> dict[str, pd.DataFrame]:
     """The measures, and the scores of every case, with the methods' names; by name of the file."""
     frames = {"measures": run.measures, "cases": run.case_scores}
     for name, frame in frames.items():
-        frames[name] = frame.assign(method=frame.condition.map(run.labels))
+        frames[name] = frame.copy()
+        frames[name].insert(1, "method", frame.condition.map(run.labels))
     return {name: frame for name, frame in frames.items() if not frame.empty}
 
 
@@ -303,8 +304,8 @@ def _scores_note(run: RunData, *, even: bool, published: bool) -> str:
     if len(run.editors) > 1:
         note += (
             " Bold: the best editor, if it leads every other one significantly (paired "
-            "permutation test on the same cases, Holm-corrected p < 0.05). Grey: conditions that "
-            "edit no weights."
+            "permutation test on the same cases, Holm-corrected p < 0.05). Conditions that edit no "
+            "weights are there for reference."
         )
     if not even:
         note += " Rows on fewer cases than others are not ranked."

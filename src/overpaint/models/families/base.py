@@ -344,8 +344,8 @@ class Family:
         """What the sites of ``path`` read for ``prompts``: ``[n, L, d]`` for each of its groups.
 
         By default the pipeline itself is run, without guidance, until every site has been reached:
-        that is right for any family. Families whose sites read the embeddings as they are say so
-        instead.
+        that is right for any family, but needs a pipeline that generates from text alone. Families
+        whose sites read the embeddings as they are, or after a layer or two, say so instead.
         """
         from overpaint.models.sites import module_at
 
@@ -368,6 +368,7 @@ class Family:
 
             return hook
 
+        self.check_generates(model)
         generators = [torch.Generator("cpu").manual_seed(0) for _ in range(len(conditioning))]
         # Some schedules divide by the number of steps less one.
         sampling = replace(self.defaults(model.pipeline), steps=2, guidance=0.0, true_cfg=0.0)
@@ -393,6 +394,7 @@ class Family:
         def stop(_module: nn.Module, _args: Any, _output: Any) -> None:
             raise _Reached
 
+        self.check_generates(model)
         generators = [torch.Generator("cpu").manual_seed(0) for _ in range(len(conditioning))]
         # Some schedules divide by the number of steps less one.
         sampling = replace(self.defaults(model.pipeline), steps=2, guidance=0.0, true_cfg=0.0)
@@ -418,6 +420,13 @@ class Family:
             batch_size=self.batch_size,
         )
 
+    def fewest_steps(self, pipeline: Any) -> int:
+        """The smallest number of steps that makes a picture.
+
+        Schedules that are stretched to a last noise level of their own need two.
+        """
+        return 2 if pipeline.scheduler.config.get("shift_terminal") else 1
+
     def guided(self, model: Model, sampling: Sampling) -> bool:  # noqa: ARG002
         """Whether the pipeline reads a negative prompt under ``sampling``."""
         return sampling.guidance is not None and sampling.guidance > 1
@@ -442,6 +451,15 @@ class Family:
                 f"The UNet of {model.name} reads {given} channels, its autoencoder has {latent}: "
                 "it needs a picture besides the prompt. Put the patch on with overpaint.apply and "
                 "call the pipeline that the model was made for."
+            )
+
+    def check_sampling(self, model: Model, sampling: Sampling) -> None:
+        """Raise ConfigError if the pipeline cannot generate under ``sampling``."""
+        fewest = self.fewest_steps(model.pipeline)
+        if sampling.steps is not None and sampling.steps < fewest:
+            raise ConfigError(
+                f"expected at least {fewest} steps for {model.name} ({self.name}), got "
+                f"{sampling.steps}; its pipeline keeps fewer for models distilled to them"
             )
 
     def generate(
@@ -555,6 +573,26 @@ def joint_layers(
     """
     count = len(getattr(model.denoiser, blocks, ()))
     return tuple(TextLayer(f"{blocks}.{i}.{attention}", **layout) for i in range(count))
+
+
+def after(model: Model, states: Tensor, *names: str) -> Tensor:
+    """What modules of the denoiser, one after another, make of ``states``.
+
+    Args:
+        model: The model.
+        states: Encoded prompts, in any number format.
+        names: Dotted names of the modules. They are run where their weights lie.
+    """
+    from overpaint.models.sites import submodule
+
+    denoiser: Any = model.denoiser
+    states = states.to(denoiser.dtype)
+    for name in names:
+        module: Any = submodule(denoiser, name)
+        device = next(module.parameters()).device
+        # Weights on the meta device are brought in when the module is called.
+        states = module(states if device.type == "meta" else states.to(device))
+    return states
 
 
 class _Reached(Exception):

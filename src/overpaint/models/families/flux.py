@@ -119,9 +119,9 @@ class Flux(Family):
         return Sampling(steps=4, guidance=0.0, batch_size=self.batch_size)
 
     def guided(self, model: Model, sampling: Sampling) -> bool:
-        """A negative prompt is read under classifier-free guidance, never under dev's own."""
+        """Classifier-free guidance is on only with a negative prompt, as in the pipeline's call."""
         scale = sampling.true_cfg if self.distilled(model.pipeline) else sampling.guidance
-        return (scale or 0.0) > 1
+        return sampling.negative_prompt is not None and (scale or 0.0) > 1
 
     def guidance(self, model: Model, sampling: Sampling) -> dict[str, Any]:
         """dev takes two scales: the distilled one and that of classifier-free guidance."""

@@ -12,6 +12,7 @@ from overpaint.models.conditioning import Conditioning
 from overpaint.models.families.base import Family, Segment, TextLayer, TextPath, joint_layers
 from overpaint.models.model import Model
 from overpaint.models.sites import site_at
+from overpaint.types import Sampling
 
 
 class HiDream(Family):
@@ -64,6 +65,13 @@ class HiDream(Family):
             )
         return super().encode(model, prompts, negative=negative, guided=guided, clip_skip=clip_skip)
 
+    def defaults(self, pipeline: Any) -> Sampling:
+        """Distilled models have the scheduler of consistency models: 28 steps dev, 16 fast."""
+        if type(pipeline.scheduler).__name__ != "FlowMatchLCMScheduler":
+            return super().defaults(pipeline)
+        steps = 28 if pipeline.scheduler.config.shift > 3 else 16
+        return Sampling(steps=steps, guidance=0.0, batch_size=self.batch_size)
+
     def stacked(self, value: Any) -> Tensor:
         """Llama's layers ``[layers, n, L, d]`` with the prompts first."""
         return value.transpose(0, 1) if value.dim() == 4 else value
@@ -110,3 +118,7 @@ class HiDream(Family):
         config: Any = model.denoiser.config
         states = found["prompt_embeds_llama3"]
         return tuple(states[:, layer] for layer in config.llama_layers)
+
+    def lora_key(self, component: str, name: str, form: str) -> str:
+        """Loaders read LoRAs of the transformer alone."""
+        return super().lora_key(component, name, form) if component == self.denoiser else ""

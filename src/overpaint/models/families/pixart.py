@@ -62,6 +62,11 @@ class PixArt(Family):
         states = self.encode(model, prompts)["prompt_embeds"].to(model.dtype)
         return (denoiser.caption_projection(states),)
 
+    def fewest_steps(self, pipeline: Any) -> int:
+        """PixArt-alpha takes a single step to mean that the model is distilled (PixArt-DMD)."""
+        alpha = "Sigma" not in type(pipeline).__name__
+        return 2 if alpha and not type(pipeline.scheduler).__name__.startswith("LCM") else 1
+
     def call_options(self, model: Model, sampling: Sampling) -> dict[str, Any]:  # noqa: ARG002
         """Sizes are rounded to the bins the model was trained at, where there are some."""
         known = getattr(model.denoiser.config, "sample_size", None) in self.bins

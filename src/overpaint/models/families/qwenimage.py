@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from typing import Any
 
 import torch
+from torch import Tensor
 
 from overpaint.models.conditioning import NEGATIVE, Conditioning, padded
 from overpaint.models.families.base import (
@@ -14,6 +15,7 @@ from overpaint.models.families.base import (
     Template,
     TextLayer,
     TextPath,
+    after,
     joint_layers,
 )
 from overpaint.models.model import Model
@@ -61,6 +63,11 @@ class QwenImage(Family):
         """The normalised rows of Qwen."""
         site = site_at(model, self.denoiser, "txt_in")
         return (TextPath("sequence", ((site,),), (Segment("text_encoder"),)),)
+
+    def inputs(self, model: Model, prompts: Sequence[str], path: TextPath) -> tuple[Tensor, ...]:  # noqa: ARG002
+        """The normalised prompts."""
+        states = self.encode(model, prompts)["prompt_embeds"]
+        return (after(model, states, "txt_norm"),)
 
     def text_layers(self, model: Model) -> tuple[TextLayer, ...]:
         """The joint attention of every block."""

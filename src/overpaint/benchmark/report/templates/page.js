@@ -24,9 +24,10 @@ if (form && form.elements.length) {
         cell.hidden = method !== "" && cell.dataset.method !== method;
       ["score", "pair", "why"].forEach((name, i) => { if (c[name]) c[name].innerHTML = c.was[i]; });
       if (!method) continue;
-      const none = form.elements.method.selectedOptions[0].dataset.none;
-      c.score.querySelector("b").textContent = method in c.scores ? c.scores[method] + "\u202f%" : none;
-      c.score.querySelector("span").textContent = method;
+      const chosen = form.elements.method.selectedOptions[0];
+      c.score.querySelector("b").textContent =
+        method in c.scores ? c.scores[method] + "\u202f%" : chosen.dataset.none;
+      c.score.querySelector("span").textContent = chosen.text;
       const cell = worstRow(c.node, method), row = cell?.parentElement;
       if (!row) continue;
       if (c.why) c.why.textContent = "worst at " + row.querySelector(".prompt").textContent;
