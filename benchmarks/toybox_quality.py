@@ -39,6 +39,7 @@ from overpaint.toybox import quiz
 from overpaint.toybox.grammar import parse
 from overpaint.toybox.render import render
 from overpaint.toybox.world import CHARACTERS, EMOTIONS, OBJECTS, PEOPLE, SETTINGS, STYLES
+from overpaint.types import Sampling
 
 PARTS = ("judge", "edits", "gender", "speed", "sheets")
 
@@ -248,7 +249,7 @@ def main() -> None:
     parser.add_argument("--json", type=Path, metavar="FILE", help="write the numbers too")
     flags = parser.parse_args()
 
-    room = studio(load("toybox"), load_clip("toybox-judge"), steps=flags.steps)
+    room = studio(load("toybox"), load_clip("toybox-judge"), Sampling(steps=flags.steps))
     measures: dict[str, Callable[[Studio, argparse.Namespace], list[Line]]] = {
         "judge": judge_lines,
         "edits": edit_lines,
