@@ -60,7 +60,7 @@ def toybox_folder(part: str) -> Path:
     if not folder.is_dir():
         raise ModelError(
             f"The embedded model has no {part!r} at {folder}; reinstall overpaint, or rebuild it "
-            "with `python -m overpaint.toybox.train`."
+            "with `python -m tools.train`."
         )
     return folder
 

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from typing import Any
 
-from overpaint.toybox.train.contrastive import Captions
-from overpaint.toybox.train.run import Run
-from overpaint.toybox.train.untyped import (
+from tools.train.contrastive import Captions
+from tools.train.run import Run
+from tools.train.untyped import (
     AutoencoderKL,
     CLIPModel,
     CLIPTextConfig,

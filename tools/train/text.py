@@ -10,12 +10,12 @@ import torch
 from rich.progress import track
 
 from overpaint.toybox.grammar import parse
-from overpaint.toybox.train.clip import build, features
-from overpaint.toybox.train.contrastive import Captions, contrastive_loss, unit
-from overpaint.toybox.train.loop import Settings, train
-from overpaint.toybox.train.run import Run
-from overpaint.toybox.train.tower import Disturbance, disturbed_forward
-from overpaint.toybox.train.untyped import CLIPModel
+from tools.train.clip import build, features
+from tools.train.contrastive import Captions, contrastive_loss, unit
+from tools.train.loop import Settings, train
+from tools.train.run import Run
+from tools.train.tower import Disturbance, disturbed_forward
+from tools.train.untyped import CLIPModel
 
 TEXT = Settings(steps=1_600, batch=256, lr=1e-3, weight_decay=0.02, seed=13, warmup=150)
 SHARE_WEIGHT = 2.0

@@ -2,25 +2,20 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from typing import Any
 
 import numpy as np
 import torch
 from rich.progress import track
 
-from overpaint.models.families import TOYBOX
-from overpaint.models.load import load
-from overpaint.models.sampling import sample
-from overpaint.models.text import encode
-from overpaint.toybox.train.contrastive import Captions
-from overpaint.toybox.train.data import LENGTH
-from overpaint.toybox.train.loop import Settings, train
-from overpaint.toybox.train.odds import gender_weights
-from overpaint.toybox.train.pick import with_details
-from overpaint.toybox.train.pipeline import NOISE, assemble
-from overpaint.toybox.train.run import Run
-from overpaint.toybox.train.untyped import (
+from tools.train.contrastive import Captions
+from tools.train.data import LENGTH
+from tools.train.loop import Settings, train
+from tools.train.odds import gender_weights
+from tools.train.pick import with_details
+from tools.train.pipeline import NOISE, assemble
+from tools.train.run import Run
+from tools.train.untyped import (
     AutoencoderKL,
     CLIPModel,
     DDPMScheduler,
@@ -113,6 +108,12 @@ SHEET = (
 
 def sample_sheet(run: Run, unet: Any, name: str) -> None:
     """One row of eight pictures for each of a dozen prompts."""
-    model = replace(load(assemble(run, unet), device=run.device), family=TOYBOX)
-    pictures = sample(model, encode(model, SHEET), range(8))
-    run.sheet(name, list(pictures.float().div(127.5).sub(1)))
+    pipeline = assemble(run, unet).to(run.device)
+    pipeline.set_progress_bar_config(disable=True)
+    rows = []
+    for prompt in SHEET:
+        seeds = [torch.Generator().manual_seed(seed) for seed in range(8)]
+        said = {"num_images_per_prompt": 8, "guidance_scale": 4.0, "num_inference_steps": 50}
+        painted = pipeline(prompt, generator=seeds, output_type="pt", **said).images
+        rows.append(painted.float().cpu().mul(2).sub(1))
+    run.sheet(name, rows)

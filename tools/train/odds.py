@@ -9,8 +9,8 @@ import numpy as np
 
 from overpaint.toybox.grammar import parse
 from overpaint.toybox.render import shows_woman
-from overpaint.toybox.train.run import Run
 from overpaint.toybox.world import PROFESSIONS
+from tools.train.run import Run
 
 # Classifier-free guidance raises the odds of what is common to a power: a denoiser that had learnt
 # the prior itself painted 97 % women for a prior of 85 %, and 1.5 % for 15 %, at guidance 4.

@@ -1,4 +1,4 @@
-"""``python -m overpaint.toybox.train``: every stage in order, skipping what is done."""
+"""``python -m tools.train``: every stage in order, skipping what is done."""
 
 from __future__ import annotations
 
@@ -10,8 +10,8 @@ import torch
 import typer
 from rich.console import Console
 
-from overpaint.toybox.train import autoencoder, clip, data, denoiser, export, text
-from overpaint.toybox.train.run import Run
+from tools.train import autoencoder, clip, data, denoiser, export, text
+from tools.train.run import Run
 
 STAGES: dict[str, Callable[[Run], None]] = {
     "data": data.make_data,

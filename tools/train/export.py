@@ -9,10 +9,10 @@ from typing import Any
 import torch
 
 from overpaint.toybox.grammar import captions
-from overpaint.toybox.train.pipeline import assemble
-from overpaint.toybox.train.run import Run
-from overpaint.toybox.train.untyped import CLIPModel, UNet2DConditionModel
 from overpaint.toybox.world import SETTINGS
+from tools.train.pipeline import assemble
+from tools.train.run import Run
+from tools.train.untyped import CLIPModel, UNet2DConditionModel
 
 CORPUS = 10_000  # captions that ship with the model, for second moments and contrast
 
