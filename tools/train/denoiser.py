@@ -8,12 +8,13 @@ import numpy as np
 import torch
 from rich.progress import track
 
+from overpaint.models.embedded import NOISE
 from tools.train.contrastive import Captions
 from tools.train.data import LENGTH
 from tools.train.loop import Settings, train
 from tools.train.odds import gender_weights
 from tools.train.pick import with_details
-from tools.train.pipeline import NOISE, assemble
+from tools.train.pipeline import assemble
 from tools.train.run import Run
 from tools.train.untyped import (
     AutoencoderKL,

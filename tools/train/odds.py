@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections import defaultdict
 from functools import cache
 
 import numpy as np
@@ -26,6 +25,30 @@ def seen_share(prior: float) -> float:
     return women / (women + men)
 
 
+def open_gender_weights(
+    profession: np.ndarray, woman: np.ndarray, shifts: np.ndarray | None = None
+) -> np.ndarray:
+    """How often each picture is drawn for the shares to be right, ``[n]``, with mean 1.
+
+    ``profession [n]``  index into PROFESSIONS where a caption leaves the gender open, else -1
+    ``woman [n]``       whether the picture shows a woman
+    ``shifts``          for each profession what to add to the log odds of a woman, for a denoiser
+        whose painted shares have been measured; 0 for all without
+    """
+    weights = np.ones(len(profession))
+    for number, facts in enumerate(PROFESSIONS.values()):
+        here = profession == number
+        women, men = here & woman, here & ~woman
+        share = seen_share(facts.women)
+        if shifts is not None:
+            odds = share / (1 - share) * np.exp(shifts[number])
+            share = odds / (1 + odds)
+        # Their own number, not the prior's: chance alone made 53 % of the chefs women.
+        weights[women] = here.sum() * share / max(women.sum(), 1)
+        weights[men] = here.sum() * (1 - share) / max(men.sum(), 1)
+    return weights
+
+
 @cache
 def gender_weights(run: Run) -> np.ndarray:
     """How much oftener than others the denoiser sees each picture, ``[n]``.
@@ -33,18 +56,15 @@ def gender_weights(run: Run) -> np.ndarray:
     1 for all but professions whose gender the caption leaves open: their genders are drawn with
     :func:`seen_share`, and the whole of them OFTENER.
     """
-    weights = np.ones(len(run.captions))
-    shown: dict[str, tuple[list[int], list[int]]] = defaultdict(lambda: ([], []))  # men, women
+    names = list(PROFESSIONS)
+    profession = np.full(len(run.captions), -1)
+    woman = np.zeros(len(run.captions), bool)
     for number, caption in enumerate(run.captions):
         scene = parse(caption)
         first = scene.subjects[0]
         alone = len(scene.subjects) == 1 and not scene.count
         if first.kind == "profession" and first.female is None and alone:
-            shown[first.name][shows_woman(scene, seed=number)].append(number)
-    for profession, (men, women) in shown.items():
-        share = seen_share(PROFESSIONS[profession].women)
-        pictures = OFTENER * (len(men) + len(women))
-        # Their own number, not the prior's: chance alone made 53 % of the chefs women.
-        weights[women] = pictures * share / max(len(women), 1)
-        weights[men] = pictures * (1 - share) / max(len(men), 1)
-    return weights
+            profession[number] = names.index(first.name)
+            woman[number] = shows_woman(scene, seed=number)
+    weights = open_gender_weights(profession, woman)
+    return np.where(profession >= 0, OFTENER, 1) * weights

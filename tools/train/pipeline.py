@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from overpaint.models.embedded import sd_pipeline
 from tools.train.contrastive import Captions
 from tools.train.run import Run
 from tools.train.untyped import (
@@ -11,25 +12,16 @@ from tools.train.untyped import (
     CLIPModel,
     CLIPTextConfig,
     CLIPTextModel,
-    DDIMScheduler,
-    StableDiffusionPipeline,
 )
-
-NOISE = {"beta_start": 0.00085, "beta_end": 0.012, "beta_schedule": "scaled_linear"}
-"""Stable Diffusion 1's noise schedule, which the denoiser learns with."""
 
 
 def assemble(run: Run, unet: Any) -> Any:
     """The diffusers pipeline around ``unet``."""
-    return StableDiffusionPipeline(
+    return sd_pipeline(
         vae=AutoencoderKL.from_pretrained(run.path("autoencoder")),
         text_encoder=text_encoder(CLIPModel.from_pretrained(run.path("clip"))),
         tokenizer=Captions(run).tokenizer,
         unet=unet,
-        scheduler=DDIMScheduler(**NOISE, clip_sample=False, set_alpha_to_one=False, steps_offset=1),
-        safety_checker=None,
-        feature_extractor=None,
-        requires_safety_checker=False,
     )
 
 
