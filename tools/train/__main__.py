@@ -70,6 +70,8 @@ def main(
     batch: Annotated[int, typer.Option(help="Of the stages xl and flux, 0: theirs.")] = 0,
     counted: Annotated[int, typer.Option(help="Pictures of each profession to count.")] = 200,
     graph: Annotated[bool, typer.Option(help="Train them with a CUDA graph.")] = True,
+    fused: Annotated[bool, typer.Option(help="Compile their blocks, in bfloat16.")] = False,
+    resume: Annotated[bool, typer.Option(help="Go on from their weights.")] = False,
 ) -> None:
     """Rebuild the weights of an embedded model.
 
@@ -82,7 +84,7 @@ def main(
     folder.mkdir(parents=True, exist_ok=True)
     run = Run(folder, "cuda" if torch.cuda.is_available() else "cpu")
     console = Console()
-    known = stages(model, Session(minutes, pictures, batch, graph, counted=counted))
+    known = stages(model, Session(minutes, pictures, batch, graph, fused, resume, counted=counted))
     for name in stage or [name for name in known if name != "stream"]:
         if name not in known:
             raise typer.BadParameter(f"no stage {name!r}; there are {', '.join(known)}")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import multiprocessing
 import os
 import time
@@ -22,10 +23,17 @@ from tools.train.export import save_halves
 from tools.train.run import Run
 from tools.train.shares import corrected, painted_shares
 from tools.train.stream import SHARD, stream
-from tools.train.untyped import CLIPTextModelWithProjection, T5EncoderModel, T5Tokenizer
+from tools.train.untyped import (
+    CLIPTextModelWithProjection,
+    FluxTransformer2DModel,
+    T5EncoderModel,
+    T5Tokenizer,
+    UNet2DConditionModel,
+)
 
 FIRST = 8_000  # pictures to wait for before training starts
 COUNTS_AT = (0.4, 0.55, 0.7, 0.82)  # shares of the time at which genders are counted
+RESUMED = 0.7  # share of the full rate for a model that goes on
 KEEPS_AT = (0.3, 0.5, 0.75, 0.9)  # shares of the time at which the average is kept
 GUIDANCE, STEPS = 4.0, 20
 
@@ -38,6 +46,8 @@ class Session:
 
     ``batch``    pictures a step, 0 for the recipe's
     ``graph``    use a CUDA graph, where there is CUDA
+    ``fused``    compiled blocks in bfloat16 instead of TF32 (see :func:`tools.train.clocked.fit`)
+    ``resume``   go on from the run's weights, at :data:`RESUMED` of the rate
     ``counted``  pictures of each profession, when genders are counted
     ``workers``  processes that draw the pictures, 0 for one a core but three
     """
@@ -46,6 +56,8 @@ class Session:
     capacity: int = 400_000
     batch: int = 0
     graph: bool = True
+    fused: bool = False
+    resume: bool = False
     workers: int = 0
     counted: int = 200
 
@@ -81,7 +93,8 @@ def train_xl(run: Run, session: Session) -> None:
     pace = _pace(xl.PACE, session)
     torch.manual_seed(16)
     texts = xl.XLTexts(first, second, tokenizer)
-    task = xl.XLTask(xl.build().to(run.device), texts, pace.batch)
+    unet = UNet2DConditionModel.from_pretrained(run.path("xl")) if session.resume else xl.build()
+    task = xl.XLTask(unet.float().to(run.device), texts, pace.batch)
 
     def painter(unet: Any) -> Callable[..., torch.Tensor]:
         pipeline = xl_pipeline(
@@ -101,7 +114,9 @@ def train_flux(run: Run, session: Session) -> None:
     pace = _pace(flux.PACE, session)
     torch.manual_seed(17)
     texts = flux.FluxTexts(t5, t5_tokenizer, first, tokenizer)
-    task = flux.FluxTask(flux.build().to(run.device), texts, pace.batch)
+    kept = run.path("flux")
+    net = FluxTransformer2DModel.from_pretrained(kept) if session.resume else flux.build()
+    task = flux.FluxTask(net.float().to(run.device), texts, pace.batch)
 
     def painter(transformer: Any) -> Callable[..., torch.Tensor]:
         pipeline = flux_pipeline(
@@ -125,7 +140,8 @@ def train_flux(run: Run, session: Session) -> None:
 
 
 def _pace(pace: Any, session: Session) -> Any:
-    return replace(pace, batch=session.batch) if session.batch else pace
+    lr = pace.lr * (RESUMED if session.resume else 1)
+    return replace(pace, batch=session.batch or pace.batch, lr=lr)
 
 
 def _train(
@@ -153,17 +169,31 @@ def _train(
         bank.weigh(corrected(bank.gender_shift, count(average), session.counted))
         log.say("shifts: " + ", ".join(f"{k} {v:+.2f}" for k, v in bank.gender_shift.items()))
 
+    shifts = run.path(f"{name}-shifts.json")
+
     def keep(average: Any) -> None:
         save_halves(average, run.path(name))
+        shifts.write_text(json.dumps(bank.gender_shift))
         log.say("kept the average")
 
     with _streaming(run, session) as folder:
         bank = Bank(folder, texts, session.capacity, run.device)
+        if session.resume and shifts.exists():
+            bank.gender_shift = json.loads(shifts.read_text())
         bank.wait(min(FIRST, session.capacity))
         log.say(f"{bank.size} pictures are there")
         visits = tuple(Appointment(at, correct) for at in COUNTS_AT)
         visits += tuple(Appointment(at, keep) for at in KEEPS_AT)
-        best = fit(task, bank, pace, until, log, graph=session.graph, appointments=visits)
+        best = fit(
+            task,
+            bank,
+            pace,
+            until,
+            log,
+            graph=session.graph,
+            fused=session.fused,
+            appointments=visits,
+        )
     keep(best)
     count(best)
     painted = painter(best)([p for p in SHEET for _ in range(8)])

@@ -6,7 +6,6 @@ from collections.abc import Sequence
 from typing import Any
 
 import torch
-from torch import nn
 
 from tools.train.bank import Bank
 from tools.train.clocked import Pace
@@ -18,7 +17,7 @@ EMPTY_PROMPTS = 0.1
 # CLIP's pooled vector knows what every caption shows. If it came with every picture, the model
 # would paint by it alone and read nothing from T5, unlike FLUX, whose T5 carries the content. So it
 # is mostly that of the empty prompt, sometimes that of another caption, and seldom the right one.
-POOLED_ABSENT, POOLED_WRONG = 0.5, 0.15
+POOLED_ABSENT, POOLED_WRONG = 0.55, 0.25
 CHANNELS, GRID = 48, 4  # of the packed latents: 2x2 patches of 8x8 latents of 12 channels
 
 
@@ -64,7 +63,7 @@ class FluxTask:
 
     def __init__(self, module: Any, texts: FluxTexts, batch: int) -> None:
         device = next(module.parameters()).device
-        self.module: nn.Module = module
+        self.module = module
         self.empty = {name: value.float()[0] for name, value in texts([""]).items()}
         width, pooled = self.empty["states"].shape[-1], self.empty["pooled"].shape[-1]
         self.clean = torch.zeros(batch, GRID * GRID, CHANNELS, device=device)
@@ -102,7 +101,7 @@ class FluxTask:
             img_ids=self.image_ids,
             return_dict=False,
         )[0]
-        return (velocity - (self.noise - self.clean)).square().mean()
+        return (velocity.float() - (self.noise - self.clean)).square().mean()
 
 
 def packed(latents: torch.Tensor) -> torch.Tensor:

@@ -6,7 +6,6 @@ from collections.abc import Sequence
 from typing import Any
 
 import torch
-from torch import nn
 
 from overpaint.models.embedded import NOISE
 from tools.train.bank import Bank
@@ -66,7 +65,7 @@ class XLTask:
 
     def __init__(self, module: Any, texts: XLTexts, batch: int) -> None:
         device = next(module.parameters()).device
-        self.module: nn.Module = module
+        self.module = module
         self.empty = {name: value.float()[0] for name, value in texts([""]).items()}
         schedule = DDPMScheduler(num_train_timesteps=1000, **NOISE)
         self.signal = schedule.alphas_cumprod.to(device)
@@ -103,5 +102,5 @@ class XLTask:
             added_cond_kwargs={"text_embeds": self.pooled, "time_ids": self.sizes},
             return_dict=False,
         )[0]
-        error = (guess - self.noise).square().mean((1, 2, 3))
+        error = (guess.float() - self.noise).square().mean((1, 2, 3))
         return (error * self.weights[self.time]).mean()

@@ -7,6 +7,7 @@ from pathlib import Path
 import torch
 
 from overpaint.models.clip import Clip
+from overpaint.models.embedded import joint_clip
 from overpaint.models.load import from_pretrained, silence, toybox_folder
 from overpaint.models.open_clip import OPEN_CLIP, load_open_clip
 from overpaint.models.preprocess import read_preprocess
@@ -47,7 +48,8 @@ def load_clip(source: str | Path, *, device: str | torch.device = "cpu") -> Clip
     with silence():
         from transformers import CLIPModel, CLIPTokenizer
 
-        network = from_pretrained(CLIPModel, folder)
+        # The embedded joint CLIP is stored without its text tower, which is the pipeline's.
+        network = joint_clip() if embedded == "clip" else from_pretrained(CLIPModel, folder)
         tokenizer = from_pretrained(CLIPTokenizer, words)
     network.to(device=device, dtype=torch.float32).eval().requires_grad_(False)
     size = network.config.vision_config.image_size
