@@ -7,7 +7,7 @@ from typing import Any
 
 import torch
 
-from tools.train.bank import Bank
+from tools.train.bank import Bank, Encode
 from tools.train.clocked import Pace
 from tools.train.data import LENGTH
 from tools.train.untyped import FluxTransformer2DModel
@@ -61,7 +61,7 @@ class FluxTexts:
 class FluxTask:
     """Rectified flow with logit-normal times (Esser et al., 2024)."""
 
-    def __init__(self, module: Any, texts: FluxTexts, batch: int) -> None:
+    def __init__(self, module: Any, texts: Encode, batch: int) -> None:
         device = next(module.parameters()).device
         self.module = module
         self.empty = {name: value.float()[0] for name, value in texts([""]).items()}

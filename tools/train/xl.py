@@ -8,7 +8,7 @@ from typing import Any
 import torch
 
 from overpaint.models.embedded import NOISE
-from tools.train.bank import Bank
+from tools.train.bank import Bank, Encode
 from tools.train.clocked import Pace
 from tools.train.data import LENGTH
 from tools.train.denoiser import SNR_CAP
@@ -63,7 +63,7 @@ class XLTexts:
 class XLTask:
     """Noise prediction with min-SNR weights (Hang et al., 2023)."""
 
-    def __init__(self, module: Any, texts: XLTexts, batch: int) -> None:
+    def __init__(self, module: Any, texts: Encode, batch: int) -> None:
         device = next(module.parameters()).device
         self.module = module
         self.empty = {name: value.float()[0] for name, value in texts([""]).items()}
