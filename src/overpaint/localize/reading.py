@@ -94,9 +94,11 @@ def texts(model: Model, prompts: Sequence[str], how: Sampling) -> Texts:
     """Encode the different ones of ``prompts``; project them where that can be done once for all.
 
     Raises:
-        ModelError: If the family does not say which layers read text, or they do not run.
+        ModelError: If the pipeline needs more than text, the family does not say which layers read
+            text, or these do not run.
         PromptError: If a prompt is empty or too long.
     """
+    model.family.check_generates(model)
     layers = model.family.text_layers(model)
     unique = tuple(dict.fromkeys(prompts))
     given = tuple(encode(model, unique, how))

@@ -283,11 +283,15 @@ class Family:
             if not name.startswith(("prompt", "negative_", "num_images"))
         }
 
+    def encoder(self, pipeline: Any) -> Callable[..., Any]:
+        """The pipeline's ``encode_prompt``."""
+        return pipeline.encode_prompt
+
     def _encoded(
         self, model: Model, prompts: Sequence[str], options: Mapping[str, Any]
     ) -> dict[str, Tensor]:
         """``encode_prompt`` with those of ``options`` that it has."""
-        encode: Callable[..., Any] = model.pipeline.encode_prompt
+        encode = self.encoder(model.pipeline)
         known = inspect.signature(encode).parameters
         given = {"num_images_per_prompt": 1, **self.other_prompts(prompts), **options}
         given = {name: value for name, value in given.items() if name in known}
