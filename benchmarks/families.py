@@ -179,6 +179,9 @@ def _sizes(subject: Subject) -> dict[str, Any]:
     return {"height": subject.how.height, "width": subject.how.width}
 
 
+FROM_TEXT = ("generate", "locogen", "causal tracing")
+"""What pipelines that need a picture cannot do."""
+
 RUN: dict[str, Callable[[Subject], str]] = {
     "generate": generate,
     **{name: method(name) for name in METHODS},
@@ -192,6 +195,8 @@ RUN: dict[str, Callable[[Subject], str]] = {
 def cell(subject: Subject, capability: str) -> dict[str, Any]:
     """What came out: ``works``, the ``reason`` if not, ``seconds``, and whether it was ``said``."""
     said = why_not(subject.model.family, capability)
+    if capability in FROM_TEXT and not subject.from_text:
+        said = said or "the pipeline needs more than text"
     began = time.perf_counter()
     try:
         fault = RUN[capability](subject)
