@@ -85,6 +85,16 @@ class Subject:
         call = {"generator": generator, "output_type": "np", **self.call}
         return as_tensor(self.pipeline(prompt=prompt, **call).images).float() * 255
 
+    def exports(self, patch: Patch) -> bool:
+        """Whether LoRA files have names for all sites of ``patch``."""
+        family = self.model.family
+        sites = [delta.site for delta in patch.deltas]
+        return all(
+            family.lora_key(site.component, site.name, form)
+            for form in family.lora_forms[:1]
+            for site in sites
+        )
+
     def changes(self, before: torch.Tensor) -> bool:
         """Whether the edited prompt's picture is another than ``before``."""
         return bool((self.pictures([EDIT.source]) - before).abs().max() > 0)
@@ -112,7 +122,8 @@ def method(name: str) -> Callable[[Subject], str]:
         with op.applied(model, patch):
             if not subject.changes(before):
                 return "the picture did not change"
-        subject.patch = subject.patch or patch
+        if subject.patch is None and subject.exports(patch):
+            subject.patch = patch
         return "" if not subject.changes(before) else "the edit did not come off"
 
     return run
@@ -179,9 +190,6 @@ def _sizes(subject: Subject) -> dict[str, Any]:
     return {"height": subject.how.height, "width": subject.how.width}
 
 
-FROM_TEXT = ("generate", "locogen", "causal tracing")
-"""What pipelines that need a picture cannot do."""
-
 RUN: dict[str, Callable[[Subject], str]] = {
     "generate": generate,
     **{name: method(name) for name in METHODS},
@@ -194,9 +202,7 @@ RUN: dict[str, Callable[[Subject], str]] = {
 
 def cell(subject: Subject, capability: str) -> dict[str, Any]:
     """What came out: ``works``, the ``reason`` if not, ``seconds``, and whether it was ``said``."""
-    said = why_not(subject.model.family, capability)
-    if capability in FROM_TEXT and not subject.from_text:
-        said = said or "the pipeline needs more than text"
+    said = why_not(subject.model.family, capability, subject.model)
     began = time.perf_counter()
     try:
         fault = RUN[capability](subject)

@@ -78,7 +78,7 @@ Make = Callable[[Model], Patch]
 
 def remote(model: Model) -> None:
     """Put ``model`` on the second device."""
-    for part in model.pipeline.components.values():
+    for part in (*model.pipeline.components.values(), model.clip):
         if isinstance(part, torch.nn.Module):
             move(part)
 

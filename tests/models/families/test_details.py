@@ -5,6 +5,7 @@ from __future__ import annotations
 import inspect
 import re
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -14,7 +15,7 @@ from torch import Tensor
 
 import overpaint as op
 import random_models
-from overpaint.errors import ConfigError, ModelError
+from overpaint.errors import ConfigError, ModelError, PatchError
 from overpaint.methods.diffquickfix import DiffQuickFixConfig, diffquickfix
 from overpaint.methods.finetune import FinetuneConfig, finetune
 from overpaint.methods.mass import MassConfig, mass
@@ -169,6 +170,14 @@ def test_both_clips_of_hidream_can_be_edited(method: str) -> None:
     assert torch.equal(edited["prompt_embeds_t5"], clean["prompt_embeds_t5"])
     again = model.family.encode(model, ["a rose"])
     assert torch.equal(again["pooled_prompt_embeds"], clean["pooled_prompt_embeds"])
+
+
+def test_loras_of_hidream_are_of_its_transformer_alone(tmp_path: Path) -> None:
+    model = made("HiDream")
+    with pytest.raises(PatchError, match="text_encoder"):
+        op.export_lora(CLIP_METHODS["diffquickfix"](model), tmp_path / "a.safetensors", model=model)
+    patch = time_edit(model, [EDIT], TIMEConfig(lam=1e-3))
+    assert op.export_lora(patch, tmp_path / "b.safetensors", model=model).is_file()
 
 
 def test_each_projection_of_hidream_is_given_another_layer_of_llama() -> None:
