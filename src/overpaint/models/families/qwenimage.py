@@ -79,15 +79,24 @@ class QwenImage(Family):
 
     def guided(self, model: Model, sampling: Sampling) -> bool:
         """Only with a negative prompt, as in the pipeline's own call."""
-        scale = self.guidance(model, sampling)["true_cfg_scale"]
-        return sampling.negative_prompt is not None and (scale or 0.0) > 1
+        return sampling.negative_prompt is not None and self._scale(model, sampling) > 1
 
     def guidance(self, model: Model, sampling: Sampling) -> dict[str, Any]:
-        """Distilled guidance has an argument of its own."""
-        if getattr(model.denoiser.config, "guidance_embeds", False):
-            return {"guidance_scale": sampling.guidance, "true_cfg_scale": sampling.true_cfg}
-        either = sampling.guidance if sampling.true_cfg is None else sampling.true_cfg
-        return {"true_cfg_scale": either}
+        """Distilled guidance has an argument of its own; without a negative prompt, scale 1."""
+        scale = self._scale(model, sampling) if self.guided(model, sampling) else 1.0
+        if not self.distilled(model):
+            return {"true_cfg_scale": scale}
+        return {"true_cfg_scale": scale, "guidance_scale": sampling.guidance}
+
+    def distilled(self, model: Model) -> bool:
+        """Whether guidance is an input of the transformer."""
+        return bool(getattr(model.denoiser.config, "guidance_embeds", False))
+
+    def _scale(self, model: Model, sampling: Sampling) -> float:
+        """Scale of classifier-free guidance."""
+        if self.distilled(model) or sampling.true_cfg is not None:
+            return sampling.true_cfg or 0.0
+        return sampling.guidance or 0.0
 
     def arguments(self, conditioning: Conditioning) -> dict[str, Any]:
         """``encode_prompt`` leaves out masks without padding, and the call warns about that."""
