@@ -30,7 +30,7 @@ from overpaint.benchmark.score import Number, summaries
 from overpaint.benchmark.studio import Studio, studio
 from overpaint.generate import generate
 from overpaint.models.clip import image_features, text_features
-from overpaint.models.embedded import toybox_folder
+from overpaint.models.embedded import EMBEDDED, toybox_folder
 from overpaint.models.judges import load_clip
 from overpaint.models.load import load
 from overpaint.pictures import Row, grid, save_picture
@@ -235,6 +235,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
+    parser.add_argument("--model", default="toybox", choices=EMBEDDED)
     parser.add_argument("--only", nargs="+", default=list(PARTS), choices=PARTS)
     parser.add_argument("--split", default="test", choices=["validation", "test"])
     parser.add_argument("--seeds", type=int, default=8, help="pictures per prompt")
@@ -249,7 +250,7 @@ def main() -> None:
     parser.add_argument("--json", type=Path, metavar="FILE", help="write the numbers too")
     flags = parser.parse_args()
 
-    room = studio(load("toybox"), load_clip("toybox-judge"), Sampling(steps=flags.steps))
+    room = studio(load(flags.model), load_clip("toybox-judge"), Sampling(steps=flags.steps))
     measures: dict[str, Callable[[Studio, argparse.Namespace], list[Line]]] = {
         "judge": judge_lines,
         "edits": edit_lines,
