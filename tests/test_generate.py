@@ -261,7 +261,8 @@ def test_prompts_that_are_too_long_are_cut_as_the_pipeline_cuts_them(sd1: Model)
 @pytest.mark.parametrize(
     ("given", "wanted"),
     [
-        (3, [3]),
+        (3, [0, 1, 2]),
+        (np.int64(2), [0, 1]),
         (range(2), [0, 1]),
         ([np.int64(5), 2**63 - 1], [5, 2**63 - 1]),
         (torch.tensor([1, 2]), [1, 2]),
@@ -275,12 +276,31 @@ def test_seeds_are_whole_numbers_of_any_kind(given: Any, wanted: list[int]) -> N
 
 
 @pytest.mark.parametrize(
-    "seeds", [[-1], [2**63], [1.5], [True], ["1"], "12", [None], None, [[1]], torch.tensor([0.5])]
+    "seeds",
+    [
+        [-1],
+        [2**63],
+        [1.5],
+        [True],
+        ["1"],
+        "12",
+        [None],
+        None,
+        1.5,
+        True,
+        10**7,
+        [[1]],
+        torch.tensor([0.5]),
+    ],
 )
 def test_other_seeds_are_named_errors(sd1: Model, seeds: Any) -> None:
-    with pytest.raises(ConfigError, match="expected seeds as whole numbers"):
+    with pytest.raises(
+        ConfigError, match=r"expected (seeds as whole|a list of seeds or|at most 1,000,000)"
+    ):
         checked_seeds(seeds)
-    with pytest.raises(ConfigError, match="expected seeds as whole numbers"):
+    with pytest.raises(
+        ConfigError, match=r"expected (seeds as whole|a list of seeds or|at most 1,000,000)"
+    ):
         generate(sd1, "a rose", seeds)
 
 

@@ -140,7 +140,7 @@ OTHERS = (*OTHERS, "Chroma", "AuraFlow", "Qwen-Image", "Lumina2", "Z-Image", "Hi
 
 def small(name: str) -> tuple[Model, TraceConfig]:
     """A random model, and how to trace it with small pictures."""
-    options = {"sample_size": 8} if name == "PixArt-Sigma" else {}
+    options: dict[str, Any] = {"sample_size": 8} if name == "PixArt-Sigma" else {}
     model = load(random_models.build(name, **options))
     call = random_models.call_arguments(name)
     size = {side: call[side] for side in ("height", "width") if side in call}

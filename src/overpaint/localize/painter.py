@@ -65,6 +65,11 @@ class Painter:
         self.words = self.rule.prompts(originals, targets)
         self.evaluations = self.texts.evaluations
 
+    @property
+    def attention(self) -> str:
+        """What kind of attention reads the text: cross-attention, or joint attention."""
+        return "joint-attention" if self.texts.joint else "cross-attention"
+
     def table(self, windows: Sequence[range]) -> Tensor:
         """Number of the text that each layer reads, ``[windows, prompts, M]``."""
         table = self.ours[None, :, None].repeat(len(windows), 1, self.depth)

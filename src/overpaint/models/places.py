@@ -97,14 +97,14 @@ def _in_layout(model: Model, site: Site) -> Site:
 def _check_storage(where: str, weight: Any) -> None:
     """SiteError unless the weight is a plain floating point tensor in memory."""
     _check_in_memory(where, weight)
-    floating = weight.is_floating_point()
+    floating, precision = weight.is_floating_point(), str(weight.dtype)
     if floating and weight.element_size() == 1:
         raise SiteError(
-            f"expected a weight of at least 16 bits at {where}, got {weight.dtype} (layerwise "
+            f"expected a weight of at least 16 bits at {where}, got {precision} (layerwise "
             "casting); apply the patch first, then enable_layerwise_casting()"
         )
     if not floating or is_traceable_wrapper_subclass(weight):
-        kind = type(weight).__name__ if floating else str(weight.dtype)
+        kind = type(weight).__name__ if floating else precision
         raise SiteError(
             f"expected a floating point weight at {where}, got a quantised one ({kind}); load the "
             "model unquantised, apply the patch, and quantise it then"

@@ -389,10 +389,12 @@ class Family:
             "adapters or wrappers that replace its denoiser."
         )
 
-    def evaluate(self, model: Model, conditioning: Conditioning) -> None:
+    def evaluate(
+        self, model: Model, conditioning: Conditioning, sampling: Sampling | None = None
+    ) -> None:
         """Evaluate the denoiser once for the rows of ``conditioning``, without guidance.
 
-        For hooks that record what the layers make of the text.
+        For hooks that record what the layers make of the text. Of ``sampling``, the size counts.
         """
 
         def stop(_module: nn.Module, _args: Any, _output: Any) -> None:
@@ -400,13 +402,14 @@ class Family:
 
         self.check_generates(model)
         generators = [torch.Generator("cpu").manual_seed(0) for _ in range(len(conditioning))]
+        how = sampling or self.defaults(model.pipeline)
         # Some schedules divide by the number of steps less one.
-        sampling = replace(self.defaults(model.pipeline), steps=2, guidance=0.0, true_cfg=0.0)
+        once = replace(how, steps=2, guidance=0.0, true_cfg=0.0)
         with ExitStack() as stack:
             stack.enter_context(eager(model))
             stack.callback(model.denoiser.register_forward_hook(stop).remove)
             with suppress(_Reached):
-                self.generate(model, quiet_copy(model.pipeline), conditioning, generators, sampling)
+                self.generate(model, quiet_copy(model.pipeline), conditioning, generators, once)
 
     # -- generation -----------------------------------------------------------------------------
 
