@@ -65,6 +65,7 @@ class PixArt(Family):
 
     def check_sampling(self, model: Model, sampling: Sampling) -> None:
         """One step is for models distilled to it, whose scheduler gives a second value."""
+        super().check_sampling(model, sampling)
         alpha = "Alpha" in type(model.pipeline).__name__
         schedulers = (type(model.pipeline.scheduler).__name__, sampling.scheduler or "")
         if alpha and sampling.steps == 1 and not any("LCM" in s or "DDPM" in s for s in schedulers):
