@@ -343,6 +343,23 @@ def test_other_seeds_are_named_errors(sd1: Model, seeds: Any) -> None:
             ConfigError,
             "diffusers scheduler, got 'UNet2DModel'",
         ),
+        (
+            lambda m: generate(m, ["a rose"], [0], scheduler="FlowMatchEulerDiscreteScheduler"),
+            ConfigError,
+            "scheduler that the pipeline .* got FlowMatchEulerDiscreteScheduler",
+        ),
+        (
+            lambda m: generate(m, ["a rose"], [0], scheduler="UnCLIPScheduler"),
+            ConfigError,
+            "scheduler that the pipeline .* got UnCLIPScheduler",
+        ),
+        (
+            lambda m: generate(m, ["a rose"], [0], steps=5000),
+            ConfigError,
+            "a number of steps .*5000",
+        ),
+        (lambda m: generate(m, ["a rose"], [0], clip_skip=4), ConfigError, "clip_skip from 0 to 1"),
+        (lambda m: generate(m, ["a rose"], [0], true_cfg=3.0), ConfigError, "SD1 has no true_cfg"),
         (lambda m: sample(m, [], [0]), PromptError, "at least one prompt"),
         (
             lambda m: sample_pairs(m, encode(m, ["a rose"]), [0, 1]),
@@ -356,6 +373,22 @@ def test_bad_calls_are_named_errors(
 ) -> None:
     with pytest.raises(error, match=words):
         call(sd1)
+
+
+def test_settings_may_be_numpys_numbers(sd1: Model) -> None:
+    given = {"steps": np.int64(2), "guidance": np.float32(3), "height": np.int32(48), "width": 64}
+    plain = generate(
+        sd1, "a rose", [0], output_type="pt", steps=2, guidance=3.0, height=48, width=64
+    )
+    assert torch.equal(generate(sd1, "a rose", [0], output_type="pt", **given), plain)
+
+
+def test_an_error_of_the_callers_own_is_not_taken_for_the_pipelines(sd1: Model) -> None:
+    def stop(*_: object) -> None:
+        raise ValueError("num_inference_steps: enough")
+
+    with pytest.raises(ValueError, match="enough"):
+        generate(sd1, "a rose", [0], steps=2, progress=stop)
 
 
 def test_sizes_that_the_pipeline_refuses_are_named_errors(sd1: Model) -> None:

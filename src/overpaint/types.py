@@ -11,6 +11,7 @@ import math
 import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, fields
+from numbers import Integral, Real
 from typing import Any, ClassVar
 
 import torch
@@ -94,14 +95,20 @@ class Sampling:
         counts = {"steps": 10_000, "batch_size": 4_096, "height": 16_384, "width": 16_384}
         for name, most in (*counts.items(), ("clip_skip", 64)):
             value, least = getattr(self, name), 0 if name == "clip_skip" else 1
-            if value is not None and not (_is_integer(value) and least <= value <= most):
+            if value is None:
+                continue
+            if not (_is_integer(value) and least <= value <= most):
                 raise ConfigError(
                     f"expected {name} as a whole number from {least} to {most}, got {value!r}"
                 )
+            object.__setattr__(self, name, int(value))  # numpy's numbers are fine, too
         for name in ("guidance", "true_cfg"):
             value = getattr(self, name)
-            if value is not None and not (_is_number(value) and 0 <= value <= 1000):
+            if value is None:
+                continue
+            if not (_is_number(value) and 0 <= value <= 1000):
                 raise ConfigError(f"expected {name} as a number from 0 to 1000, got {value!r}")
+            object.__setattr__(self, name, value if isinstance(value, int) else float(value))
         for name in ("negative_prompt", "scheduler"):
             value = getattr(self, name)
             if value is not None and not isinstance(value, str):
@@ -119,11 +126,11 @@ class Sampling:
 
 
 def _is_integer(value: object) -> bool:
-    return isinstance(value, int) and not isinstance(value, bool)
+    return isinstance(value, Integral) and not isinstance(value, bool)
 
 
 def _is_number(value: object) -> bool:
-    real = isinstance(value, int | float) and not isinstance(value, bool)
+    real = isinstance(value, Real) and not isinstance(value, bool)
     return real and math.isfinite(value)  # type: ignore[arg-type]
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Callable
 from typing import Any
 
@@ -12,7 +13,7 @@ from torch import nn
 
 import overpaint as op
 import random_models
-from overpaint.errors import ModelError
+from overpaint.errors import ModelError, SiteError
 from overpaint.methods.refact import ReFACTConfig, refact
 from overpaint.methods.time_edit import time_edit
 from overpaint.models.load import load
@@ -139,6 +140,22 @@ def with_lora(pipeline: Any) -> None:
     pipeline.unet.add_adapter(LoraConfig(r=2, target_modules=["to_k", "to_v"]))
 
 
+def encoder_of_peft(pipeline: Any) -> None:
+    from peft import LoraConfig, get_peft_model
+
+    lora = LoraConfig(r=2, target_modules=["k_proj", "fc2"], init_lora_weights=False)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", FutureWarning)  # PEFT's, of an old name in transformers
+        pipeline.text_encoder = get_peft_model(pipeline.text_encoder, lora)
+
+
+def unet_of_peft(pipeline: Any) -> None:
+    from peft import LoraConfig, get_peft_model
+
+    lora = LoraConfig(r=2, target_modules=["to_k", "to_v"], init_lora_weights=False)
+    pipeline.unet = get_peft_model(pipeline.unet, lora)
+
+
 def with_embedding(pipeline: Any) -> None:
     width = pipeline.text_encoder.config.hidden_size
     pipeline.load_textual_inversion({"<thing>": torch.randn(1, width)}, token="<thing>")
@@ -151,6 +168,8 @@ CHANGES = (
     model_offload,
     group_offload,
     with_lora,
+    encoder_of_peft,
+    unet_of_peft,
     with_embedding,
 )
 
@@ -173,6 +192,84 @@ def test_weights_that_are_not_in_memory_are_refused(pipeline: Any) -> None:
         load(pipeline)
     pipeline.remove_all_hooks()
     use(pipeline)
+
+
+REFACT = ReFACTConfig(layer=1, steps=2, covariance_weight=0)
+ATTEMPTS: dict[str, Callable[[op.Model], object]] = {
+    "fingerprint": op.fingerprint,
+    "generate": lambda m: op.generate(m, "a rose", 1, steps=1),
+    "time": lambda m: time_edit(m, [EDIT]),
+    "refact": lambda m: refact(m, [EDIT], REFACT),
+    "diffquickfix": lambda m: op.diffquickfix(m, [EDIT]),
+}
+
+
+@pytest.mark.parametrize("attempt", ATTEMPTS)
+def test_weights_that_leave_memory_after_loading_are_named(pipeline: Any, attempt: str) -> None:
+    model = load(pipeline)
+    for name in NETWORKS:
+        accelerate.cpu_offload(getattr(pipeline, name), torch.device("cpu"))
+    with pytest.raises((ModelError, SiteError), match="not in memory"):
+        ATTEMPTS[attempt](model)
+
+
+@pytest.mark.parametrize("attempt", list(ATTEMPTS)[1:])
+def test_a_text_encoder_that_is_stored_in_eight_bits_is_named(pipeline: Any, attempt: str) -> None:
+    """diffusers would cast the encoded prompts to its number format."""
+    from diffusers.hooks import apply_layerwise_casting
+
+    model = load(pipeline)
+    eight = torch.float8_e4m3fn
+    apply_layerwise_casting(pipeline.text_encoder, eight, torch.float32)
+    with pytest.raises((ModelError, SiteError), match="at least 16 bits"):
+        ATTEMPTS[attempt](model)
+    with pytest.raises(ModelError, match=r"float8_e4m3fn \(layerwise casting\)"):
+        load(pipeline)
+
+
+def test_weights_made_in_inference_mode_are_edited_without_gradients() -> None:
+    with torch.inference_mode():
+        pipeline = random_models.build("SD1")
+    model = load(pipeline)
+    for patch in (time_edit(model, [EDIT]), op.diffquickfix(model, [EDIT])):
+        before = op.generate(model, "a rose", 1, steps=1, output_type="pt")
+        with op.applied(model, patch):
+            assert not torch.equal(
+                op.generate(model, "a rose", 1, steps=1, output_type="pt"), before
+            )
+        assert torch.equal(op.generate(model, "a rose", 1, steps=1, output_type="pt"), before)
+    with pytest.raises(SiteError, match=r"inference_mode.*time, uce"):
+        refact(model, [EDIT], REFACT)
+
+
+@pytest.mark.parametrize("network", ["unet", "text_encoder"])
+def test_number_formats_that_do_not_go_together_are_named(pipeline: Any, network: str) -> None:
+    with silence():
+        getattr(pipeline, network).half()
+    model = load(pipeline)
+    said = rf"cannot generate: .*different number formats \(.*{network} float16.*pipeline\.to"
+    with pytest.raises(ModelError, match=said):
+        op.generate(model, "a rose", 1, steps=1)
+
+
+@pytest.mark.parametrize("part", ["vae", "scheduler"])
+def test_without_what_makes_pictures_there_are_edits_but_no_pictures(
+    pipeline: Any, part: str
+) -> None:
+    setattr(pipeline, part, None)
+    model = load(pipeline)
+    assert time_edit(model, [EDIT]).deltas
+    with pytest.raises(ModelError, match=f"comes without its {part}.*can be edited"):
+        op.generate(model, "a rose", 1, steps=1)
+
+
+@pytest.mark.parametrize("name", ["AuraFlow", "SDXL-upcast"])
+def test_decoding_in_float32_leaves_the_autoencoder_as_it_was(name: str) -> None:
+    model = load(random_models.build(name, dtype=torch.float16))
+    given = random_models.call_arguments(name)
+    sizes = {k: given[k] for k in ("height", "width") if k in given}
+    op.generate(model, "a rose", 1, steps=1, **sizes)
+    assert {p.dtype for p in model.pipeline.vae.parameters()} == {torch.float16}
 
 
 def test_dropout_at_random_is_refused(pipeline: Any) -> None:

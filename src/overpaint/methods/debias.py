@@ -10,11 +10,10 @@ import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 
-import torch
-
 from overpaint.errors import EditError
 from overpaint.methods.common import check_edits, filled, require, require_templates, settings
 from overpaint.methods.time_edit import TIMEConfig, deltas, rows
+from overpaint.models.arithmetic import exact
 from overpaint.models.fingerprint import origin
 from overpaint.models.model import Model
 from overpaint.models.weights import with_deltas
@@ -160,11 +159,11 @@ class _Worn:
         self.model, self.edits, self.measure, self.config = model, edits, measure, config
         self.prompts = [filled(config.validation, edit.source) for edit in edits]
         self.tried: list[_Tried] = []
-        with torch.inference_mode(False), torch.no_grad():
+        with exact(model):
             self.rows = rows(model, edits, config.time)
 
     def deltas(self, lam: float) -> tuple[Change, ...]:
-        with torch.inference_mode(False), torch.no_grad():
+        with exact(self.model):
             return deltas(self.model, self.rows, replace(self.config.time, lam=lam))
 
     def at(self, lam: float) -> _Tried:
@@ -208,7 +207,7 @@ def _info(found: _Tried, worn: _Worn, config: DebiasConfig) -> dict[str, object]
 
 
 def _check(model: Model, edits: Sequence[Edit]) -> None:
-    with torch.inference_mode(False), torch.no_grad():
+    with exact(model):
         check_edits(model, edits, destination=True)
 
 

@@ -17,7 +17,7 @@ def dense_delta(site: Site, change: Tensor, rank: int = 0) -> tuple[Delta, float
     """
     change = change.detach().float().cpu()
     if not rank:
-        eye = torch.eye(min(change.shape))
+        eye = torch.eye(min(change.shape), dtype=torch.float32)
         wide = change.shape[1] > change.shape[0]
         return (Delta(site, change, eye) if wide else Delta(site, eye, change)), 0.0
     u, s, vt = torch.linalg.svd(change.double(), full_matrices=False)

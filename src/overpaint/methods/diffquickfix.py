@@ -23,6 +23,7 @@ from overpaint.methods.common import (
 )
 from overpaint.methods.strength import settled
 from overpaint.methods.subjects import Pair, refuse_alike, subject_pairs
+from overpaint.models.arithmetic import exact
 from overpaint.models.families import Segment, TextPath
 from overpaint.models.fingerprint import origin
 from overpaint.models.hooks import record
@@ -72,7 +73,7 @@ def diffquickfix(
     EditError or PromptError for an edit that makes no sense.
     """
     config = config or DiffQuickFixConfig()
-    with torch.inference_mode(False), torch.no_grad():
+    with exact(model):
         read = {
             site: _rows(model, site, pairs) for site, pairs in check(model, edits, config).items()
         }

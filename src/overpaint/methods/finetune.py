@@ -18,6 +18,7 @@ from overpaint.methods.dense import dense_delta
 from overpaint.methods.refact_config import ReFACTConfig, contexts, for_model
 from overpaint.methods.refact_objective import distances
 from overpaint.methods.refact_targets import anchors
+from overpaint.models.arithmetic import exact
 from overpaint.models.fingerprint import origin
 from overpaint.models.hooks import replace as replace_output
 from overpaint.models.hooks import replace_input
@@ -90,7 +91,7 @@ def finetune(
     like = for_model(model, config.like_refact())
     config = replace(config, templates=like.templates)
     deltas, infos = [], {}
-    with torch.inference_mode(False), torch.no_grad():
+    with exact(model):
         for site in check(model, edits, config):
             own = replace(config, component=site.component)
             delta, infos[site.component] = _in_encoder(model, site, edits, own, progress)

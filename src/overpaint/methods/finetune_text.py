@@ -24,6 +24,7 @@ from overpaint.methods.common import (
 from overpaint.methods.dense import dense_delta
 from overpaint.methods.subjects import Pair, rows
 from overpaint.methods.time_edit import TEMPLATES, TIMEConfig, pairing
+from overpaint.models.arithmetic import exact
 from overpaint.models.families import TextPath
 from overpaint.models.fingerprint import origin
 from overpaint.models.model import Model
@@ -81,7 +82,7 @@ def finetune_text(
     model with several text encoders, else errors as for TIME, and EditError when it diverges.
     """
     config = config or FinetuneTextConfig()
-    with torch.inference_mode(False), torch.no_grad():
+    with exact(model):
         pairs = check(model, edits, config)
         trained, losses, steps = _train(model, pairs, config, progress)
         made = [

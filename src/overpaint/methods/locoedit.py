@@ -10,7 +10,6 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import ClassVar
 
-import torch
 from torch import Tensor
 
 from overpaint.errors import SiteError
@@ -18,6 +17,7 @@ from overpaint.methods.closed_form import deltas_at, solve
 from overpaint.methods.common import check_edits, require, require_templates, settings
 from overpaint.methods.strength import settled
 from overpaint.methods.subjects import Pair, rows, subject_pairs
+from overpaint.models.arithmetic import exact
 from overpaint.models.families import TextPath
 from overpaint.models.fingerprint import origin
 from overpaint.models.model import Model
@@ -72,7 +72,7 @@ def locoedit(
     model, EditError or PromptError for an edit that makes no sense.
     """
     config = config or LocoEditConfig()
-    with torch.inference_mode(False), torch.no_grad():
+    with exact(model):
         path, layers = _layers(model, config)
         read = rows(model, path, check(model, edits, config))
         keys = read[0][0]

@@ -20,6 +20,7 @@ from overpaint.methods.mass_contexts import Read, places, read
 from overpaint.methods.refact_config import for_model
 from overpaint.methods.refact_search import average, search
 from overpaint.methods.refact_targets import anchors, corpus_of
+from overpaint.models.arithmetic import exact
 from overpaint.models.fingerprint import origin
 from overpaint.models.model import Model
 from overpaint.models.moments import Corpus, second_moments
@@ -52,7 +53,7 @@ def mass(
     config = for_model(model, config or MassConfig())
     deltas: list[Delta] = []
     infos: dict[str, dict[str, object]] = {}
-    with torch.inference_mode(False), torch.no_grad():
+    with exact(model):
         for own in check(model, edits, config):
             made, infos[own.component] = _in_encoder(model, edits, own, progress)
             deltas += made

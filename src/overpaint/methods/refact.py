@@ -18,6 +18,7 @@ from overpaint.methods.refact_config import TEMPLATES, ReFACTConfig, for_model
 from overpaint.methods.refact_search import average, search
 from overpaint.methods.refact_targets import anchors, corpus_of
 from overpaint.methods.strength import choose_scale
+from overpaint.models.arithmetic import exact
 from overpaint.models.fingerprint import origin
 from overpaint.models.model import Model
 from overpaint.models.moments import second_moment
@@ -46,7 +47,7 @@ def refact(
     """
     config = for_model(model, config or ReFACTConfig())
     found: dict[str, list[_Result]] = {}
-    with torch.inference_mode(False), torch.no_grad():
+    with exact(model):
         for own in check(model, edits, config):
             found[own.component] = _one_after_another(model, edits, own, progress)
         return _patch(model, edits, found, config)
@@ -65,7 +66,7 @@ def refact_each(
     """
     config = for_model(model, config or ReFACTConfig())
     found: dict[str, list[_Result]] = {}
-    with torch.inference_mode(False), torch.no_grad():
+    with exact(model):
         for own in check(model, edits, config):
             known = _clean(model, edits, own, progress)
             found[own.component] = _compute(model, edits, known, own, progress)

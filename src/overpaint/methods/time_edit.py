@@ -9,7 +9,6 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import ClassVar
 
-import torch
 from torch import Tensor
 
 from overpaint.errors import EditError, PromptError
@@ -18,6 +17,7 @@ from overpaint.methods.closed_form import deltas_at
 from overpaint.methods.common import check_edits, filled, fits, settings, text_paths
 from overpaint.methods.strength import settled
 from overpaint.methods.subjects import Pair
+from overpaint.models.arithmetic import exact
 from overpaint.models.families import TextPath
 from overpaint.models.fingerprint import origin
 from overpaint.models.model import Model
@@ -82,7 +82,7 @@ def time_edit(
     EditError or PromptError for an edit that makes no sense, or prompts that cannot be aligned.
     """
     asked = config or TIMEConfig()
-    with torch.inference_mode(False), torch.no_grad():
+    with exact(model):
         read = rows(model, edits, asked, check(model, edits, asked))
 
         def make(lam: float) -> tuple[Change, ...]:

@@ -24,6 +24,7 @@ from overpaint.methods.common import (
 )
 from overpaint.methods.strength import settled
 from overpaint.methods.subjects import Pair, held, rows, subject_pairs
+from overpaint.models.arithmetic import exact
 from overpaint.models.families import TextPath
 from overpaint.models.fingerprint import origin
 from overpaint.models.model import Model
@@ -97,7 +98,7 @@ def uce(
     is left as it is. EditError or PromptError for edits or preserved concepts that make no sense.
     """
     config = config or UCEConfig()
-    with torch.inference_mode(False), torch.no_grad():
+    with exact(model):
         read = [
             part
             for path, pairs in check(model, edits, config).items()

@@ -15,6 +15,7 @@ from overpaint.errors import EditError, ModelError
 from overpaint.methods.closed_form import deltas_at, solve
 from overpaint.methods.common import check_edits, plain, require, settings
 from overpaint.methods.subjects import held
+from overpaint.models.arithmetic import exact
 from overpaint.models.fingerprint import origin
 from overpaint.models.model import Model
 from overpaint.models.text import read_rows
@@ -113,7 +114,7 @@ class _Rows:
         config: UCEDebiasConfig,
     ) -> None:
         self.model, self.lam = model, config.lam
-        with torch.inference_mode(False), torch.no_grad():
+        with exact(model):
             path = model.family.path(model, "sequence")
             if not path.shared or len(path.segments) != 1:
                 raise ModelError(
@@ -133,7 +134,7 @@ class _Rows:
         if not scales.any():
             return ()
         wanted = self.concepts + scales.to(self.concepts) @ self.attributes
-        with torch.inference_mode(False), torch.no_grad():
+        with exact(self.model):
             keys = torch.cat([self.concepts, self.preserved])
             left, a = solve(keys, torch.cat([wanted, self.preserved]), self.lam)
             return deltas_at(self.model, self.sites, left, a)
@@ -143,7 +144,7 @@ def _check(
     model: Model, concepts: Sequence[str], attributes: Sequence[str], config: UCEDebiasConfig
 ) -> Tensor:
     """The wanted share of each attribute, ``[p]`` float64; refuses what makes no sense."""
-    with torch.inference_mode(False), torch.no_grad():
+    with exact(model):
         check_edits(
             model, [Edit(c, "") for c in concepts], destination=False, pictures=False, erase=True
         )

@@ -128,7 +128,7 @@ def _unknown(source: str, path: Path) -> str:
                 f"There is no file {source!r}. If it is one of {hub} on the hub, download it with "
                 f"`hf download {hub} {path.name}` and give the path that this prints."
             )
-        near = sorted(path.parent.glob("*" + path.suffix)) if path.parent.is_dir() else []
+        near = sorted(p for p in path.parent.glob("*" + path.suffix) if p.is_file())
         there = f"; there is {', '.join(str(p) for p in near[:3])}" if near else ""
         return f"There is no file {source!r}{there}; check the name."
     known = ", ".join(repr(name) for name in EMBEDDED)

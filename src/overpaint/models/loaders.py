@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -24,7 +25,7 @@ def silence() -> Iterator[None]:
         for log in (diffusers_logging, transformers_logging)
     ]
     for log, _, _ in before:
-        log.set_verbosity_error()
+        log.set_verbosity(logging.CRITICAL)  # errors become exceptions of ours, or were no errors
         log.disable_progress_bar()
     try:
         yield

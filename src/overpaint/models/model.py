@@ -12,6 +12,7 @@ import torch
 from torch import nn
 
 from overpaint.errors import ModelError
+from overpaint.models.base_weights import unwrapped
 from overpaint.models.card import Card
 from overpaint.models.preprocess import Preprocess
 
@@ -44,15 +45,15 @@ class Model:
     def component(self, name: str) -> nn.Module:
         """The network called ``name`` in the pipeline, e.g. ``"text_encoder"`` or ``"unet"``.
 
-        What ``torch.compile`` has wrapped is given without its wrapper: the same weights, under
-        the names they have in files.
+        What ``torch.compile`` or PEFT (``get_peft_model``) has wrapped is given without its
+        wrapper: the same weights, under the names they have in files.
 
         Raises:
             ModelError: If the pipeline has no network of that name.
         """
         module = getattr(self.pipeline, name, None)
         if isinstance(module, nn.Module):
-            return getattr(module, "_orig_mod", module)
+            return unwrapped(module)
         components = getattr(self.pipeline, "components", {})
         known = ", ".join(k for k, v in components.items() if isinstance(v, nn.Module))
         raise ModelError(f"{self.name} has no network {name!r}; it has: {known or 'none'}.")
@@ -63,10 +64,20 @@ class Model:
         return self.family.text_encoders(self.pipeline)
 
     def tokenizer(self, component: str) -> Any:
-        """The tokenizer that feeds text encoder ``component``; a processor's own, if it is one."""
+        """The tokenizer that feeds text encoder ``component``; a processor's own, if it is one.
+
+        Raises:
+            ModelError: If the pipeline comes without it.
+        """
         from transformers import ProcessorMixin
 
-        found: Any = getattr(self.pipeline, component.replace("text_encoder", "tokenizer"))
+        name = component.replace("text_encoder", "tokenizer")
+        found: Any = getattr(self.pipeline, name, None)
+        if found is None:
+            raise ModelError(
+                f"{self.name} comes without its {name}, but an edit starts from text; load the "
+                f"pipeline with its {name}."
+            )
         return found.tokenizer if isinstance(found, ProcessorMixin) else found
 
     @property

@@ -47,7 +47,8 @@ class Probe:
             raise PatchError(
                 f"expected {place.site.component} {place.site.name} to compute with the edited "
                 f"weight, got the output of another one from its {type(place.outer).__name__}; "
-                "take off what stands in its place (quantised, offloaded or fused layers)"
+                "take off what stands in its place (quantised, offloaded or fused "
+                "layers, or a DoRA, which scales what it stands on)"
             )
 
 

@@ -18,6 +18,7 @@ from torch import Tensor
 
 from overpaint.errors import ConfigError, PromptError
 from overpaint.models.conditioning import Conditioning, join
+from overpaint.models.failures import explained
 from overpaint.models.families.base import eager, quiet_copy
 from overpaint.models.model import Model
 from overpaint.models.text import encode
@@ -223,7 +224,8 @@ def _pipeline(model: Model, how: Sampling, tick: Callable[[int], None]) -> Any:
                 f"expected the class name of a diffusers scheduler, got {how.scheduler!r}; for "
                 "example DPMSolverMultistepScheduler"
             )
-        pipeline.__dict__["scheduler"] = cls.from_config(pipeline.scheduler.config)
+        with explained(model, "generate", how):
+            pipeline.__dict__["scheduler"] = cls.from_config(pipeline.scheduler.config)
     return pipeline
 
 

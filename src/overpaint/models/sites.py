@@ -44,7 +44,14 @@ def text_transformer(encoder: nn.Module) -> nn.Module:
 
 def mlp_site(model: Model, layer: int, component: str = "text_encoder") -> Site:
     """The second linear map of the MLP in ``layer`` (0-based) of a CLIP text encoder."""
-    return _tower_site(model, layer, component, "mlp.fc2")
+    site = _tower_site(model, layer, component, "mlp.fc2")
+    if module_at(model, site).weight.is_inference():
+        raise SiteError(
+            f"The weight of {component}.{site.name} of {model.name} was made in "
+            "torch.inference_mode(), so no gradient passes it; load the model outside of that "
+            "block, or use a method in closed form (time, uce)."
+        )
+    return site
 
 
 def attention_out_site(model: Model, layer: int, component: str = "text_encoder") -> Site:
@@ -73,7 +80,25 @@ def _tower_site(model: Model, layer: int, component: str, leaf: str) -> Site:
         raise SiteError(
             f"{component} of {model.name} has layers 0 to {depth - 1}, got layer {layer}."
         )
-    return resolve(model, component, f"encoder.layers.{layer}.{leaf}")
+    site = resolve(model, component, f"encoder.layers.{layer}.{leaf}")
+    _check_stored(model, site)
+    return site
+
+
+def _check_stored(model: Model, site: Site) -> None:
+    """SiteError unless edits of ``site`` can be computed, before anything is."""
+    weight = module_at(model, site).weight
+    where = f"{site.component}.{site.name} of {model.name}"
+    if weight.is_meta:
+        raise SiteError(
+            f"The weight of {where} is not in memory (sequential or disk offload); call "
+            "pipeline.remove_all_hooks() first."
+        )
+    if weight.dtype.itemsize == 1:
+        raise SiteError(
+            f"The weight of {where} is stored in {weight.dtype}; expected at least 16 bits: edit "
+            "the model before enable_layerwise_casting()."
+        )
 
 
 def module_at(model: Model, site: Site) -> nn.Linear:
@@ -133,7 +158,10 @@ def _linear(model: Model, component: str, name: str) -> nn.Linear:
     base = getattr(module, "base_layer", module)  # what PEFT has wrapped
     if isinstance(base, nn.Linear):
         return base
+    title = type(base).__name__
+    if title == "Linear":  # somebody else's, such as torch.ao's quantised one
+        title = f"{type(base).__module__}.{title}"
     raise SiteError(
-        f"{component}.{name} of {model.name} is a {type(base).__name__}, expected a plain "
-        "nn.Linear; load the model without quantisation."
+        f"{component}.{name} of {model.name} is a {title}, expected a plain nn.Linear; load the "
+        "model without quantisation."
     )

@@ -80,6 +80,7 @@ def encode(
     refuse_empty(prompts)
     guided = sampling is not None and model.family.guided(model, sampling)
     how = sampling or Sampling()
+    model.family.check_sampling(model, how)
     if how.negative_prompt and not guided:
         if reason := model.family.unsupported.get("negative prompt"):
             raise ConfigError(reason)

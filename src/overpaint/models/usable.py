@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import torch
 from torch import nn
 
 from overpaint.errors import ModelError
@@ -20,11 +21,30 @@ def refuse_unusable(model: Model) -> None:
     """
     _check_denoiser(model)
     _check_text(model)
+    refuse_unread(model)
     read = (*model.text_encoders, model.family.denoiser)
     for name, network in networks(model.pipeline).items():
         if name in read:
             _check_memory(model, name, network)
             _check_dropout(model, name, network)
+
+
+def refuse_unread(model: Model) -> None:
+    """Refuse text encoders that cannot be read, also where they were changed after loading.
+
+    Raises:
+        ModelError: If their weights are not in memory, or are stored in eight bits.
+    """
+    for name in model.text_encoders:
+        network = model.component(name)
+        _check_memory(model, name, network)
+        form = getattr(network, "dtype", None)
+        if isinstance(form, torch.dtype) and form.itemsize == 1:
+            raise ModelError(
+                f"{name} of {model.name} stores its weights in {form} (layerwise casting), and the "
+                "pipeline would cast the encoded prompts to that; load the text encoder in at "
+                "least 16 bits. The denoiser may store its weights in eight bits."
+            )
 
 
 def _check_denoiser(model: Model) -> None:

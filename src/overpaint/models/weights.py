@@ -16,7 +16,7 @@ from __future__ import annotations
 import threading
 import weakref
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager, nullcontext
+from contextlib import ExitStack, contextmanager, nullcontext
 from dataclasses import dataclass, field
 from typing import Any, NoReturn
 
@@ -26,6 +26,7 @@ from torch import Tensor, nn
 from torch.utils.weak import WeakTensorKeyDictionary
 
 from overpaint.errors import ModelError, PatchError, WeightsChangedError
+from overpaint.models.arithmetic import no_autocast
 from overpaint.models.checksum import bit_sum, gathered
 from overpaint.models.interrupt import uninterrupted
 from overpaint.models.model import Model
@@ -157,7 +158,7 @@ def push(model: Model, deltas: Sequence[Change]) -> Layer:
             weight as it was.
         WeightsChangedError: If a weight is no longer what earlier patches have made it.
     """
-    with uninterrupted() as held, _BOOKS, torch.no_grad():
+    with uninterrupted() as held, _BOOKS, torch.no_grad(), ExitStack() as stack:
         places = [place_of(model, delta) for delta in deltas]
         layer = Layer()
         stacked = _addresses()
@@ -165,6 +166,8 @@ def push(model: Model, deltas: Sequence[Change]) -> Layer:
             key = _shared(place.weight, stacked)
             stacked.setdefault(key.data_ptr(), []).append(key)
             layer.touched.append(_Touched(key, place.weight, weakref.ref(place.module), place.site))
+        devices = {touched.weight.device for touched in layer.touched}
+        stack.enter_context(no_autocast(*devices))
         _check_unchanged(layer.touched)
         probes = [Probe.of(place) for place in _once(places) if not place.plain]
         try:
@@ -186,7 +189,8 @@ def pop(layer: Layer, *, force: bool = False) -> None:
         WeightsChangedError: If a weight is not what was written, with nothing taken off. With
             ``force`` the change that somebody else has made is lost instead.
     """
-    with uninterrupted(), _BOOKS, torch.no_grad():
+    devices = {touched.weight.device for touched in layer.touched}
+    with uninterrupted(), _BOOKS, torch.no_grad(), no_autocast(*devices):
         if not force:
             _check_unchanged(layer.touched)
         _take_off(layer, force=force)
@@ -335,6 +339,7 @@ def _refresh(weights: Sequence[Tensor], factors: Mapping[int, _Pairs] | None = N
             failed.append(error)
     for (weight, _), mark in zip(written, gathered([bits for _, bits in written]), strict=True):
         _STACKS[weight].written = mark
+    torch.clear_autocast_cache()  # which may hold the old values in another precision
     if failed:
         raise failed[0]
 

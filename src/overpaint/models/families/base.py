@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import copy
 import inspect
-from collections.abc import Callable, Hashable, Mapping, Sequence
+from collections.abc import Callable, Hashable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass, replace
 from importlib.util import find_spec
@@ -22,6 +22,8 @@ from torch import Tensor, nn
 
 from overpaint.errors import ConfigError, ModelError
 from overpaint.models.conditioning import NEGATIVE, Conditioning
+from overpaint.models.failures import Raised, explained
+from overpaint.models.usable import refuse_unread
 from overpaint.types import Sampling, Site
 
 if TYPE_CHECKING:
@@ -192,10 +194,7 @@ class Family:
 
     def used_layers(self, model: Model, component: str) -> int:
         """How many layers of a CLIP text encoder the picture depends on."""
-        from overpaint.models.sites import text_transformer
-
-        tower: Any = text_transformer(model.component(component))
-        return len(tower.encoder.layers)
+        return self._depth(model, component)
 
     # -- tokens ---------------------------------------------------------------------------------
 
@@ -295,7 +294,9 @@ class Family:
         known = inspect.signature(encode).parameters
         given = {"num_images_per_prompt": 1, **self.other_prompts(prompts), **options}
         given = {name: value for name, value in given.items() if name in known}
-        result = encode(list(prompts), **given)
+        refuse_unread(model)
+        with explained(model, "encode prompts"):
+            result = encode(list(prompts), **given)
         values = result if isinstance(result, tuple) else (result,)
         named = zip(self.encoded, values, strict=False)
         return {name: self.stacked(v) for name, v in named if name and v is not None and len(v)}
@@ -448,6 +449,13 @@ class Family:
                 "Overpaint cannot generate with it. Edits can be applied: put the patch on with "
                 "overpaint.apply and call the pipeline itself."
             )
+        parts = getattr(pipeline, "components", {})
+        for name in ("vae", "movq", "scheduler"):
+            if name in parts and parts[name] is None:
+                raise ModelError(
+                    f"{model.name} comes without its {name}, so it can be edited, but not generate "
+                    f"pictures; load the pipeline with its {name}."
+                )
         config = model.denoiser.config
         latent = getattr(
             getattr(getattr(pipeline, "vae", None), "config", None), "latent_channels", 0
@@ -461,13 +469,42 @@ class Family:
             )
 
     def check_sampling(self, model: Model, sampling: Sampling) -> None:
-        """Raise ConfigError if the pipeline cannot generate under ``sampling``."""
+        """Raise ConfigError if the pipeline cannot generate under ``sampling``.
+
+        Of what it would ignore, too.
+        """
         fewest = self.fewest_steps(model.pipeline)
         if sampling.steps is not None and sampling.steps < fewest:
             raise ConfigError(
                 f"expected at least {fewest} steps for {model.name} ({self.name}), got "
                 f"{sampling.steps}; its pipeline keeps fewer for models distilled to them"
             )
+        known = inspect.signature(type(model.pipeline).__call__).parameters
+        if sampling.true_cfg is not None and "true_cfg_scale" not in known:
+            raise ConfigError(
+                f"{self.name} has no true_cfg, got {sampling.true_cfg}; its guidance is "
+                "classifier-free guidance already, or it has none: leave true_cfg out"
+            )
+        skipped = sampling.clip_skip
+        if skipped is None:
+            return
+        read = inspect.signature(self.encoder(model.pipeline)).parameters
+        depths = [self._depth(model, name) for name in self.clip_encoders(model)]
+        if "clip_skip" not in read or not depths:
+            raise ConfigError(
+                f"the pipeline of {self.name} leaves out no layers of CLIP, got clip_skip "
+                f"{skipped}; leave it out"
+            )
+        if skipped >= min(depths):
+            raise ConfigError(
+                f"expected clip_skip from 0 to {min(depths) - 1} for {model.name}, got {skipped}"
+            )
+
+    def _depth(self, model: Model, component: str) -> int:
+        from overpaint.models.sites import text_transformer
+
+        tower: Any = text_transformer(model.component(component))
+        return len(tower.encoder.layers)
 
     def generate(
         self,
@@ -490,7 +527,9 @@ class Family:
             Pictures ``[b, 3, H, W]`` in [0, 1].
 
         Raises:
-            ConfigError: If the pipeline cannot make pictures of that size.
+            ConfigError: If the pipeline cannot make pictures of that size, in so many steps, or
+                with that scheduler.
+            ModelError: If the pipeline fails otherwise.
         """
         known = inspect.signature(type(pipeline).__call__).parameters
         given = {
@@ -506,12 +545,8 @@ class Family:
         given = {k: v for k, v in given.items() if k in known}
         # Text comes encoded; a default such as negative_prompt="" would contradict it.
         given |= {name: None for name in ("prompt", "negative_prompt") if name in known}
-        try:
+        with explained(model, "generate", sampling), _vae_kept(pipeline):
             return as_tensor(pipeline(**self.arguments(conditioning), **given).images)
-        except ValueError as error:
-            if "height" not in str(error):
-                raise
-            raise ConfigError(f"expected a size that the pipeline can make: {error}") from error
 
     def guidance(self, model: Model, sampling: Sampling) -> dict[str, Any]:  # noqa: ARG002
         """Guidance as keyword arguments of the pipeline's call."""
@@ -629,6 +664,21 @@ def as_tensor(images: Any) -> Tensor:
     return pixels / 255 if pixels.dtype == torch.uint8 else pixels
 
 
+@contextmanager
+def _vae_kept(pipeline: Any) -> Iterator[None]:
+    """The autoencoder in its number format after the ``with`` block.
+
+    Pipelines decode in float32 where float16 overflows, and not all of them cast back.
+    """
+    vae = getattr(pipeline, "vae", None)
+    form = getattr(vae, "dtype", None)
+    try:
+        yield
+    finally:
+        if vae is not None and vae.dtype != form:
+            nn.Module.to(vae, dtype=form)  # diffusers' own `to` speaks of parts kept in float32
+
+
 def cleaned(pipeline: Any, prompt: str) -> str:
     """``prompt`` as a pipeline that preprocesses captions gives it to its tokenizer.
 
@@ -701,8 +751,11 @@ class _Bar:
 
     def update(self, steps: int = 1) -> None:
         """Report ``steps`` more."""
-        for _ in range(steps if self.tick else 0):
-            self.tick(self.total)  # type: ignore[misc]
+        try:
+            for _ in range(steps if self.tick else 0):
+                self.tick(self.total)  # type: ignore[misc]
+        except Exception as error:
+            raise Raised(error) from error
 
     def set_postfix(self, *_: object, **__: object) -> None:
         """Ignored."""

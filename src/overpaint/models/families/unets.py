@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import threading
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, nullcontext
 from functools import partial
@@ -85,15 +86,22 @@ class KohyaNames(Family):
 
 @contextmanager
 def _inner_tower(encoder: nn.Module) -> Iterator[None]:
-    """Inside the ``with`` block ``encoder.text_model`` is CLIP's tower under transformers 5 too."""
-    missing = not hasattr(encoder, "text_model")
-    if missing:  # not through __setattr__, which would make it a module inside itself
-        encoder.__dict__["text_model"] = encoder
-    try:
-        yield
-    finally:
-        if missing:
-            del encoder.__dict__["text_model"]
+    """Inside the ``with`` block ``encoder.text_model`` is CLIP's tower under transformers 5 too.
+
+    One thread at a time, as another would take away what this one needs.
+    """
+    with _ONE_AT_A_TIME:
+        missing = not hasattr(encoder, "text_model")
+        if missing:  # not through __setattr__, which would make it a module inside itself
+            encoder.__dict__["text_model"] = encoder
+        try:
+            yield
+        finally:
+            if missing:
+                del encoder.__dict__["text_model"]
+
+
+_ONE_AT_A_TIME = threading.RLock()
 
 
 class StableDiffusion1(KohyaNames):
