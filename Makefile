@@ -96,6 +96,7 @@ bench-smoke: .venv/installed-test
 	$(SMOKE) --preset time-table2 --seeds 2 --steps 6 -o bench/smoke/time-table2
 	$(SMOKE) --preset time-table3-gender --methods baseline,oracle,time --set time.steps=3 --seeds 8 --steps 6 -o bench/smoke/time-table3-gender
 	$(SMOKE) --preset time-table4-ablation --seeds 1 --steps 4 -o bench/smoke/time-table4-ablation
+	$(BIN)/python benchmarks/families.py --quick
 	$(BIN)/python benchmarks/methods.py --limit 1 --seeds 1 --steps 4 --methods time uce --share bench/smoke/shared --out bench/smoke/methods
 	@for table in $(TABLES); do test ! -d bench/smoke/$$table || $(BIN)/overpaint report bench/smoke/$$table || exit 1; done
 
@@ -104,6 +105,7 @@ MEASURE := $(BIN)/python benchmarks
 measure: .venv/installed-test
 	$(MEASURE)/toybox_quality.py --only judge edits speed sheets --seeds 8 --steps 10 --json bench/toybox_quality.json
 	$(MEASURE)/toybox_quality.py --only gender --pictures 52 --json bench/toybox_gender.json
+	$(MEASURE)/families.py --json bench/families.json
 	$(MEASURE)/recall.py --json bench/recall.json
 	$(MEASURE)/throughput.py --json bench/throughput.json
 	$(MEASURE)/speed_edit.py --json bench/speed_edit.json

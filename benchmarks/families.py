@@ -60,8 +60,13 @@ class Subject:
         self.pipeline = random_models.build(name)
         self.model: Model = op.load(self.pipeline)
         self.patch: Patch | None = None
-        size = {side: self.call[side] for side in ("height", "width") if side in self.call}
-        self.how = Sampling(steps=self.call.get("num_inference_steps"), **size)
+        names = {
+            "num_inference_steps": "steps",
+            "guidance_scale": "guidance",
+            **{name: name for name in ("height", "width", "negative_prompt")},
+        }
+        given = {ours: self.call[theirs] for theirs, ours in names.items() if theirs in self.call}
+        self.how = Sampling(**given)
         self.from_text = True
         try:
             self.model.family.check_generates(self.model)
@@ -78,7 +83,17 @@ class Subject:
         """The picture ``[1, 3, H, W]`` that the pipeline's own call gives, in levels."""
         generator = torch.Generator().manual_seed(3)
         call = {"generator": generator, "output_type": "np", **self.call}
-        return as_tensor(self.pipeline(prompt, **call).images).float() * 255
+        return as_tensor(self.pipeline(prompt=prompt, **call).images).float() * 255
+
+    def exports(self, patch: Patch) -> bool:
+        """Whether LoRA files have names for all sites of ``patch``."""
+        family = self.model.family
+        sites = [delta.site for delta in patch.deltas]
+        return all(
+            family.lora_key(site.component, site.name, form)
+            for form in family.lora_forms[:1]
+            for site in sites
+        )
 
     def changes(self, before: torch.Tensor) -> bool:
         """Whether the edited prompt's picture is another than ``before``."""
@@ -107,7 +122,8 @@ def method(name: str) -> Callable[[Subject], str]:
         with op.applied(model, patch):
             if not subject.changes(before):
                 return "the picture did not change"
-        subject.patch = subject.patch or patch
+        if subject.patch is None and subject.exports(patch):
+            subject.patch = patch
         return "" if not subject.changes(before) else "the edit did not come off"
 
     return run
@@ -139,7 +155,7 @@ def locogen(subject: Subject) -> str:
     from overpaint.localize.locogen import locogen as search
     from overpaint.models.judges import load_clip
 
-    config = LocoGenConfig(window=1, seeds=(3,), steps=2, **_sizes(subject))
+    config = LocoGenConfig(window=1, seeds=(3,), steps=subject.how.steps, **_sizes(subject))
     found = search(
         subject.model, load_clip("toybox-judge"), "object", ["a red rose"], ["a yellow car"], config
     )
@@ -151,7 +167,7 @@ def tracing(subject: Subject) -> str:
     from overpaint.localize.causal_trace import TraceConfig, trace_denoiser
     from overpaint.models.judges import load_clip
 
-    config = TraceConfig(seeds=(3,), steps=2, batch_size=4, **_sizes(subject))
+    config = TraceConfig(seeds=(3,), steps=subject.how.steps, batch_size=4, **_sizes(subject))
     effects = trace_denoiser(
         subject.model, load_clip("toybox-judge"), ["a red rose"], config=config
     )
@@ -186,7 +202,7 @@ RUN: dict[str, Callable[[Subject], str]] = {
 
 def cell(subject: Subject, capability: str) -> dict[str, Any]:
     """What came out: ``works``, the ``reason`` if not, ``seconds``, and whether it was ``said``."""
-    said = why_not(subject.model.family, capability)
+    said = why_not(subject.model.family, capability, subject.model)
     began = time.perf_counter()
     try:
         fault = RUN[capability](subject)

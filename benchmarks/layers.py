@@ -24,9 +24,8 @@ from overpaint.methods.refact import ReFACTConfig
 from overpaint.models.clip import clip_of
 from overpaint.models.judges import load_clip
 from overpaint.models.load import load
-from overpaint.models.sampling import Sampling
 from overpaint.pictures import Row, grid, save_picture
-from overpaint.types import Case
+from overpaint.types import Case, Sampling
 
 REFACT = {"covariance_weight": 0.8}  # as chosen on the validation cases
 

@@ -21,7 +21,7 @@ import torch
 from common import console, keep
 from rich.progress import track
 from rich.table import Table
-from transformers import CLIPModel, CLIPTokenizer
+from transformers import CLIPModel, CLIPTextConfig, CLIPTextModel, CLIPTokenizer
 
 from overpaint.methods.refact import ReFACTConfig, refact_each
 from overpaint.models.load import load
@@ -31,7 +31,6 @@ from overpaint.models.sites import text_transformer
 from overpaint.toybox.cases import TIMED_AND_ROAD
 from overpaint.toybox.cases import load as load_cases
 from overpaint.toybox.grammar import captions
-from overpaint.toybox.train.pipeline import text_encoder
 from overpaint.types import Case
 
 
@@ -59,7 +58,9 @@ def tower(clip: str | None, tokenizer: str | None) -> Model:
     if clip is None:
         return model
     joint: Any = CLIPModel.from_pretrained(clip).float().eval().requires_grad_(False)
-    encoder = text_encoder(joint).float().eval().requires_grad_(False)
+    encoder: Any = CLIPTextModel(CLIPTextConfig(**joint.config.text_config.to_dict()))
+    text_transformer(encoder).load_state_dict(joint.text_model.state_dict())
+    encoder = encoder.float().eval().requires_grad_(False)
     joint.text_model = text_transformer(encoder)
     folder = tokenizer or next(
         (str(p) for p in (Path(clip), Path(clip).parent / "tokenizer") if _has_words(p)), None

@@ -24,7 +24,6 @@ import time
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from types import SimpleNamespace
 from typing import Any
 
 import torch
@@ -37,7 +36,7 @@ from overpaint.methods.refact_contexts import Contexts, gather
 from overpaint.methods.refact_objective import Objective
 from overpaint.methods.time_edit import TIMEConfig, deltas, rows
 from overpaint.models.embedded import toybox_folder
-from overpaint.models.families import SD1
+from overpaint.models.families import family_called
 from overpaint.models.hooks import replace
 from overpaint.models.loaders import silence
 from overpaint.models.model import Model
@@ -61,7 +60,7 @@ class Took:
 
 def sd14() -> Model:
     """A random model of SD1.4's shape."""
-    from diffusers import UNet2DConditionModel
+    from diffusers import DDIMScheduler, StableDiffusionPipeline, UNet2DConditionModel
     from transformers import CLIPTextConfig, CLIPTextModel, CLIPTokenizer
 
     torch.manual_seed(0)
@@ -82,8 +81,15 @@ def sd14() -> Model:
     with torch.device("meta"):
         unet = UNet2DConditionModel(cross_attention_dim=768, attention_head_dim=8)
     unet = unet.to_empty(device="cpu").requires_grad_(False)
-    pipeline = SimpleNamespace(text_encoder=encoder, tokenizer=tokenizer, unet=unet)
-    model = Model(pipeline, SD1, "random SD1.4")
+    parts: Any = dict.fromkeys(("vae", "safety_checker", "feature_extractor"))
+    parts |= {"text_encoder": encoder, "tokenizer": tokenizer, "unet": unet}
+    with silence():
+        pipeline = StableDiffusionPipeline(
+            **parts,
+            scheduler=DDIMScheduler(clip_sample=False, steps_offset=1),
+            requires_safety_checker=False,
+        )
+    model = Model(pipeline, family_called("SD1"), "random SD1.4")
     for site in model.family.path(model, "sequence").sites:
         torch.nn.init.normal_(module_at(model, site).weight, std=0.02)
     return model
@@ -130,7 +136,7 @@ class FullPass:
 
 def refact_speed(model: Model, layer: int, repeats: int) -> list[Took]:
     """One step at ``layer``: the suffix alone, then full passes."""
-    config = ReFACTConfig(layer=layer)
+    config = ReFACTConfig(layer=layer, component="text_encoder")
     took, contexts = best(lambda: gather(model, [EDIT], config), 1)
     norms = contexts.suffix.value[contexts.plain].norm(dim=1)
     with torch.no_grad():
@@ -176,8 +182,9 @@ def time_speed(model: Model, repeats: int) -> list[Took]:
     lam = 0.1
     config = TIMEConfig(lam=lam)
     with torch.no_grad():
-        took, (keys, wanted) = best(lambda: rows(model, [COLOUR], config), 1)
-    fast, ours = best(lambda: deltas(model, keys, wanted, config), 3 * repeats)
+        took, read = best(lambda: rows(model, [COLOUR], config), 1)
+    keys, wanted = read[0].keys, read[0].wanted
+    fast, ours = best(lambda: deltas(model, read, config), 3 * repeats)
     weights = [module_at(model, d.site).weight.detach() for d in ours]
     pairs = list(zip(weights, ours, strict=True))
     more, _ = best(lambda: [w + d.change(w) for w, d in pairs], repeats)

@@ -34,9 +34,8 @@ from overpaint.benchmark.studio import Gallery, Studio, studio
 from overpaint.models.clip import image_features, text_features
 from overpaint.models.judges import load_clip
 from overpaint.models.load import load
-from overpaint.models.sampling import scheduler_of
 from overpaint.models.weights import with_deltas
-from overpaint.types import Patch
+from overpaint.types import Patch, Sampling
 
 Patches = dict[str, Patch | None]
 
@@ -55,11 +54,10 @@ def loop(room: Studio, asks: list[Ask], made: Patches, count: int) -> float:
         patch = made[key]
         with with_deltas(room.model, patch.deltas if patch else ()), torch.no_grad():
             for ask, seed in group:
-                pipeline.scheduler = scheduler_of(room.model, room.steps)
                 picture = pipeline(
                     ask.prompt,
-                    num_inference_steps=room.steps,
-                    guidance_scale=room.guidance,
+                    num_inference_steps=room.how.steps,
+                    guidance_scale=room.how.guidance,
                     generator=torch.Generator().manual_seed(seed),
                     output_type="pt",
                 ).images
@@ -130,7 +128,8 @@ def main() -> None:
 
     config = preset("refact-table1", "toybox")
     config = replace(config, methods=tuple(flags.methods), seeds=flags.seeds, limit=3)
-    room = studio(load("toybox"), load_clip("toybox-judge"), steps=flags.steps, batch=flags.batch)
+    how = Sampling(steps=flags.steps, batch_size=flags.batch)
+    room = studio(load("toybox"), load_clip("toybox-judge"), how)
     result = measure(room, plan_of(config), flags)
     table = Table(title="pictures a second, median of the rounds")
     for name in ("", "pictures / s", "ratio"):

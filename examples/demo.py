@@ -92,10 +92,10 @@ def compare(
     path: Path,
 ) -> dict[str, dict[str, float]]:
     """Paint ``prompts`` before and after each patch; the share that the first caption fits best."""
-    painted = {"before": op.generate(model, list(prompts), SEEDS)}
+    painted = {"before": op.generate(model, list(prompts), SEEDS, output_type="pt")}
     for name, patch in patches.items():
         with op.applied(model, patch):
-            painted[name] = op.generate(model, list(prompts), SEEDS)
+            painted[name] = op.generate(model, list(prompts), SEEDS, output_type="pt")
     rows = [
         op.Row(pictures[index], prompt, name, changed=name != "before")
         for index, prompt in enumerate(prompts)

@@ -70,6 +70,8 @@ def test_trace_draws_a_map(run: Run, tmp_path: Path) -> None:
         (("neurons", "zorvan", "--layers", "8", "-n", "0"), "neurons, as many as there are, got 0"),
         (("trace", "a rose", "--subject", "tulip"), "tulip"),
         (("trace", "a rose", "--noise", "0"), "noise above 0"),
+        (("trace", "a rose", "--encoder", "text_encoder"), "add --text"),
+        (("trace", "a rose", "--text", "--encoder", "tower"), "no network 'tower'"),
         (("trace", "a rose", "-o", "no/such.png"), "there is no folder"),
     ],
 )

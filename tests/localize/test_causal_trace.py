@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import ExitStack, contextmanager
+from functools import partial
 from typing import Any
 
 import pytest
 import torch
 
+import random_models
 from overpaint.errors import EditError, OverpaintError, PromptError
 from overpaint.generate import generate
 from overpaint.localize.causal_trace import (
@@ -19,8 +22,15 @@ from overpaint.localize.causal_trace import (
 )
 from overpaint.localize.score import clip_scores
 from overpaint.models.clip import Clip
-from overpaint.models.components import UNET_KINDS, denoiser_components, text_components
+from overpaint.models.components import (
+    KINDS,
+    UNET_KINDS,
+    Component,
+    denoiser_components,
+    text_components,
+)
 from overpaint.models.hooks import record, replace
+from overpaint.models.load import load
 from overpaint.models.model import Model
 from overpaint.models.sampling import sample, sampling_for
 from overpaint.models.text import encode
@@ -122,6 +132,102 @@ def test_sdxl_traces(sdxl: Model, eye: Eye) -> None:
     assert seen[-1][0] == seen[-1][1]
     first, _ = trace_text(sdxl, clip, PROMPT, SUBJECT, config, component="text_encoder_2")
     assert first.corrupted == pytest.approx(trace.corrupted, abs=0.05)
+
+
+OTHERS = ("IF-I", "PixArt-Sigma", "SANA", "HunyuanDiT", "SD3.5", "FLUX-dev", "FLUX2-klein")
+OTHERS = (*OTHERS, "Chroma", "AuraFlow", "Qwen-Image", "Lumina2", "Z-Image", "HiDream")
+
+
+def small(name: str) -> tuple[Model, TraceConfig]:
+    """A random model, and how to trace it with small pictures."""
+    options: dict[str, Any] = {"sample_size": 8} if name == "PixArt-Sigma" else {}
+    model = load(random_models.build(name, **options))
+    call = random_models.call_arguments(name)
+    size = {side: call[side] for side in ("height", "width") if side in call}
+    steps = model.family.fewest_steps(model.pipeline)
+    return model, TraceConfig(seeds=(0,), steps=steps, batch_size=6, **size)
+
+
+@pytest.mark.parametrize("name", OTHERS)
+def test_a_part_of_any_family_is_restored_to_the_clean_run(name: str, judge: Clip) -> None:
+    """The last part of each kind; the reference puts what was recorded into a run of its own."""
+    model, config = small(name)
+    how = Sampling(batch_size=1).over(sampling_for(model, config))
+    (clean,) = encode(model, [PROMPT], how)
+    with corrupted(model, PROMPT, SUBJECT, 0, config.noise):
+        (broken,) = encode(model, [PROMPT])
+    broken = broken.replace(**clean.negative)
+    last = {part.kind: part for part in denoiser_components(model)}
+    with recorded(last.values()) as kept:
+        pictures = [sample(model, [clean], [0], how)]
+    pictures.append(sample(model, [broken], [0], how))
+    ends = clip_scores(judge, torch.stack(pictures), [PROMPT])[:, 0, 0]
+    trace = trace_denoiser(model, judge, [PROMPT], [SUBJECT], config)
+    assert trace.rows == tuple(kind for kind in KINDS if kind in last)
+    assert trace.clean == pytest.approx(float(ends[0]), abs=0.05)
+    assert trace.corrupted == pytest.approx(float(ends[1]), abs=0.05)
+    assert abs(trace.clean - trace.corrupted) > 0.05
+    for kind, part in last.items():
+        calls = iter(kept[part])
+        with replace(part.module, lambda _, calls=calls: next(calls), part.output):
+            restored = sample(model, [broken], [0], how)
+        score = float(clip_scores(judge, restored, [PROMPT])[0, 0])
+        effect = trace.effects[trace.rows.index(kind), trace.columns.index(part.place)]
+        assert float(effect) == pytest.approx(score - trace.corrupted, abs=0.05), kind
+
+
+@contextmanager
+def recorded(parts: Iterable[Component]) -> Iterator[dict[Component, list[torch.Tensor]]]:
+    """What each part gives, call by call."""
+    kept: dict[Component, list[torch.Tensor]] = {part: [] for part in parts}
+
+    def keep(part: Component, output: torch.Tensor) -> torch.Tensor:
+        kept[part].append(output.clone())
+        return output
+
+    with ExitStack() as stack:
+        for part in kept:
+            change = partial(keep, part)
+            stack.enter_context(replace(part.module, change, part.output))
+        yield kept
+
+
+@pytest.mark.parametrize(
+    ("name", "component", "rows"),
+    [
+        ("PixArt-Sigma", "text_encoder", ("a", "red", "rose", "</s>")),
+        ("SD3", "text_encoder_3", ("a", "red", "rose", "</s>")),
+        ("HunyuanDiT", "text_encoder", ("[CLS]", "a", "red", "rose", "[SEP]")),
+        ("SANA", "text_encoder", ("rose",)),
+        ("Qwen-Image", "text_encoder", ("rose", "<|im_end|>")),
+        ("HiDream", "text_encoder_4", ("rose",)),
+    ],
+)
+def test_text_encoders_of_all_kinds(
+    name: str, component: str, rows: tuple[str, ...], judge: Clip
+) -> None:
+    """T5 and BERT see all tokens; language models, like CLIP, only those before."""
+    model, config = small(name)
+    maps = trace_text(model, judge, "a red rose", "rose", config, component=component)
+    layers = len(text_components(model, component)) // 2
+    for trace in maps:
+        assert trace.rows[: len(rows)] == rows
+        assert trace.columns == tuple(str(layer) for layer in range(layers))
+        assert trace.effects.shape == (len(trace.rows), layers)
+        assert trace.effects.isfinite().all()
+        assert trace.effects.abs().max() > 0
+    assert maps[0].corrupted != maps[0].clean
+
+
+def test_text_is_traced_in_batches_of_bounded_size(
+    reader: Model, clip: Clip, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    whole = trace_text(reader, clip, PROMPT, SUBJECT, CONFIG)
+    monkeypatch.setattr("overpaint.localize.causal_trace.TOGETHER", 5 * 32)
+    parts = trace_text(reader, clip, PROMPT, SUBJECT, CONFIG)
+    for one, other in zip(whole, parts, strict=True):
+        assert one.clean == other.clean
+        torch.testing.assert_close(one.effects, other.effects, rtol=0, atol=0.01)
 
 
 @pytest.mark.parametrize(

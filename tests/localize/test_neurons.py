@@ -10,13 +10,17 @@ import numpy as np
 import pytest
 import torch
 
-from overpaint.errors import EditError, OverpaintError, PromptError, SiteError
+import random_models
+from overpaint.errors import EditError, ModelError, OverpaintError, PromptError, SiteError
 from overpaint.generate import generate
 from overpaint.localize.neurons import dropout, dropout_curve, find_neurons, held
 from overpaint.localize.score import clip_scores
+from overpaint.methods.support import why_not
 from overpaint.models.clip import Clip
+from overpaint.models.families import no_neurons
 from overpaint.models.fingerprint import fingerprint
 from overpaint.models.hooks import record
+from overpaint.models.load import load
 from overpaint.models.model import Model
 from overpaint.models.sampling import Sampling
 from overpaint.models.sites import module_at
@@ -138,3 +142,34 @@ def test_wrong_number_of_subjects_or_neurons(sd1: Model) -> None:
     for n in (0, found.count + 1):
         with pytest.raises(EditError, match=f"expected 1 to {found.count}"):
             dropout(sd1, found, n)
+
+
+@pytest.mark.parametrize("name", ["IF-I", "PixArt-Sigma", "HunyuanDiT"])
+def test_other_families_with_cross_attention(name: str) -> None:
+    """z-scores of what the projections really give for the subject, watched in a run."""
+    model = load(random_models.build(name))
+    styled, plain = ["a red rose", "a red car", "a red house"], ["a rose", "a car"]
+    found = find_neurons(model, styled, plain, [1], subjects=["red"] * 3)
+    segment = model.family.path(model, "sequence").segments[0]
+    groups = []
+    for prompts, subjects in ((styled, ["red"] * 3), (plain, plain)):
+        rows = []
+        for prompt, subject in zip(prompts, subjects, strict=True):
+            place = last_subject_token(model, prompt, subject, segment.component)
+            with record(*(module_at(model, site) for site in found.sites), outputs=True) as seen:
+                model.family.evaluate(model, encode(model, [prompt])[0])
+            rows.append([calls[0][0, place].double() for calls in seen])
+        groups.append([torch.stack(site) for site in zip(*rows, strict=True)])
+    for z, resting, a, b in zip(found.z, found.resting, *groups, strict=True):
+        error = (a.var(0) / len(a) + b.var(0) / len(b)).sqrt()
+        torch.testing.assert_close(z, (a.mean(0) - b.mean(0)) / error, rtol=1e-3, atol=1e-3)
+        torch.testing.assert_close(resting, b.mean(0), rtol=1e-4, atol=1e-5)
+    assert sum(delta.rank for delta in dropout(model, found, 5).deltas) == 5
+
+
+@pytest.mark.parametrize("name", ["SD3", "FLUX-dev", "Z-Image"])
+def test_joint_attention_has_no_such_neurons(name: str) -> None:
+    model = load(random_models.build(name))
+    with pytest.raises(ModelError, match="joint attention; find its layers with LocoGen"):
+        find_neurons(model, STYLED, PLAIN, [0])
+    assert why_not(model.family, "neurons") == no_neurons(model.family) != ""

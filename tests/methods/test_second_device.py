@@ -78,7 +78,7 @@ Make = Callable[[Model], Patch]
 
 def remote(model: Model) -> None:
     """Put ``model`` on the second device."""
-    for part in model.pipeline.components.values():
+    for part in (*model.pipeline.components.values(), model.clip):
         if isinstance(part, torch.nn.Module):
             move(part)
 
@@ -142,7 +142,7 @@ def test_many_edits_side_by_side(make_sd1: Callable[[], Model]) -> None:
 
 def test_mass_over_two_layers() -> None:
     config = MassConfig(**{**SMALL, "layer": 3}, spread=2, covariance_weight=0.5)
-    check_alike(lambda: load("toybox"), lambda model: mass(model, EDITS, config))
+    check_alike(lambda: load("toybox"), lambda model: mass(model, EDITS, config), 1e-3)
 
 
 def half(_prompt: str) -> float:

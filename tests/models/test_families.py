@@ -137,7 +137,8 @@ def test_a_picture_is_that_of_the_pipelines_own_call(
 
 @pytest.mark.parametrize("name", GENERATING)
 def test_pictures_may_be_wider_than_high(random_model: Callable[[str], Model], name: str) -> None:
-    model, size = random_model(name), {"height": 64, "width": 128}
+    model = random_model(name)
+    size: dict[str, Any] = {"height": 64, "width": 128}
     expected = own_picture(name, model.pipeline, **size)
     found = our_picture(model, sampling_of(name, **size))
     assert found.shape == expected.shape
@@ -171,7 +172,7 @@ def test_guidance_and_negative_prompts_change_pictures(
 )
 def test_so_it_is_in_half_precision(name: str, dtype: torch.dtype) -> None:
     pipeline = random_models.build(name, dtype=dtype)
-    guided = {} if name == "FLUX-dev" else {"guidance_scale": 4.0}
+    guided: dict[str, Any] = {} if name == "FLUX-dev" else {"guidance_scale": 4.0}
     expected = own_picture(name, pipeline, **guided)
     sampling = sampling_of(name, **{"guidance": 4.0} if guided else {})
     found = our_picture(load(pipeline), sampling)
@@ -366,11 +367,16 @@ def _inputs_of(model: Model, sites: Sequence[op.Site]) -> Iterator[list[list[Ten
     seen: list[list[Tensor]] = [[] for _ in sites]
     with ExitStack() as stack:
         for site, calls in zip(sites, seen, strict=True):
-            handle = module_at(model, site).register_forward_pre_hook(
-                lambda _module, args, calls=calls: calls.append(args[0].detach())
-            )
+            handle = module_at(model, site).register_forward_pre_hook(_keep_in(calls))
             stack.callback(handle.remove)
         yield seen
+
+
+def _keep_in(calls: list[Tensor]) -> Callable[..., None]:
+    def hook(_module: Any, args: Any) -> None:
+        calls.append(args[0].detach())
+
+    return hook
 
 
 def _has(call: Tensor, rows: Tensor) -> bool:

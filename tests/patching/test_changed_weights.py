@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import copy
+import gc
 import pickle
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
@@ -19,6 +20,13 @@ from overpaint.models.sites import mlp_site, module_at
 from overpaint.patching.apply import applied, apply
 
 FC2 = "encoder.layers.0.mlp.fc2"
+
+
+@pytest.fixture(autouse=True)
+def _collected() -> Iterator[None]:
+    """Models that a test leaves with a patch on are gone, and out of the books, before the next."""
+    yield
+    gc.collect()
 
 
 def load_others(module: nn.Linear) -> None:

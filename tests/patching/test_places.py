@@ -14,11 +14,14 @@ from torch.nn.utils import parametrize
 from torch.utils._python_dispatch import is_traceable_wrapper_subclass
 
 from overpaint.errors import PatchError, SiteError
+from overpaint.methods.refact_config import ReFACTConfig
+from overpaint.methods.registry import METHODS
+from overpaint.methods.uce import UCEConfig
 from overpaint.models.model import Model
 from overpaint.models.sites import mlp_site, module_at
 from overpaint.models.weights import with_deltas
 from overpaint.patching.apply import applied, apply
-from overpaint.types import Delta, Site
+from overpaint.types import Delta, Edit, Site
 
 
 def patch_of(tiny: Any, model: Model) -> Any:
@@ -135,6 +138,44 @@ def test_refused_by_name_before_anything_is_touched(
         pass
     assert torch.equal(first, before)
     assert first._version == version
+
+
+UNEDITABLE = {m: f for m, f in REFUSED.items() if f in (offload, cast_layerwise, quantise_bits)}
+
+
+@pytest.mark.parametrize("match", UNEDITABLE)
+def test_refused_before_an_edit_is_computed(sd1: Model, match: str) -> None:
+    UNEDITABLE[match](sd1)
+    with pytest.raises(SiteError, match=match):
+        METHODS["uce"].check(sd1, [Edit("a rose", "a blue rose")], UCEConfig())
+    METHODS["refact"].check(sd1, [Edit("a rose", "a tulip")], ReFACTConfig(layer=0))
+
+
+def test_offloaded_text_encoder_is_refused_before_an_edit_is_computed(sd1: Model) -> None:
+    from accelerate import cpu_offload
+
+    cpu_offload(sd1.component("text_encoder"), execution_device=torch.device("cpu"))
+    for name, config in (("uce", UCEConfig()), ("refact", ReFACTConfig(layer=0))):
+        with pytest.raises(SiteError, match=r"text_encoder .*offloaded layer by layer"):
+            METHODS[name].check(sd1, [Edit("a rose", "a tulip")], config)
+
+
+def test_moved_and_group_offloaded_weights_are_edited(tiny: Any, sd1: Model) -> None:
+    """Other memory, the same values: whoever moved them, they are the model's own."""
+    patch, module = patch_of(tiny, sd1), attention(sd1)[0].to_k
+    clean = module.weight.detach().clone()
+    handle = apply(sd1, patch)
+    module.weight.data = module.weight.data.clone()
+    handle.revert()
+    assert torch.equal(module.weight, clean)
+    place = torch.device("cpu")
+    sd1.pipeline.unet.enable_group_offload(
+        onload_device=place, offload_device=place, offload_type="leaf_level"
+    )
+    handle = apply(sd1, patch)
+    assert not torch.equal(module.weight, clean)
+    handle.revert()
+    assert torch.equal(module.weight, clean)
 
 
 def test_unfused_again_it_works(tiny: Any, sd1: Model) -> None:

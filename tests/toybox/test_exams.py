@@ -11,9 +11,9 @@ import pytest
 
 from overpaint.toybox.grammar import meaning, parse
 from overpaint.toybox.scene import Scene
-from overpaint.toybox.train.contrastive import Captions
-from overpaint.toybox.train.exams import EXAMS, PICTURES, Exam, sheets
-from overpaint.toybox.train.run import Run
+from tools.train.contrastive import Captions
+from tools.train.exams import EXAMS, PICTURES, Exam, sheets
+from tools.train.run import Run
 
 SHAPES, MOODS, GENDERS, NEIGHBOURS = EXAMS
 PLAIN = ["a rose", "two blue roses", "a blue house in the style of zorvan", "nimo", "two cups"]

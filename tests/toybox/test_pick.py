@@ -10,9 +10,9 @@ import pytest
 
 from overpaint.toybox.grammar import parse
 from overpaint.toybox.render import shows_woman
-from overpaint.toybox.train.odds import OFTENER, SHARPENING, gender_weights, seen_share
-from overpaint.toybox.train.pick import with_details
-from overpaint.toybox.train.run import Run
+from tools.train.odds import OFTENER, SHARPENING, gender_weights, seen_share
+from tools.train.pick import with_details
+from tools.train.run import Run
 
 CAPTIONS = ["a pilot", "a rose", "two roses", "a male pilot", "a happy pilot"] * 80
 

@@ -12,13 +12,13 @@ from torch import nn
 
 from overpaint.models.card import read_card
 from overpaint.models.embedded import toybox_folder
-from overpaint.toybox.train import text
-from overpaint.toybox.train.clip import build, features
-from overpaint.toybox.train.contrastive import contrastive_loss, refusal_loss, unit
-from overpaint.toybox.train.loop import Settings, train
-from overpaint.toybox.train.pipeline import CARD
-from overpaint.toybox.train.text import fix_gauges
-from overpaint.toybox.train.tower import Disturbance, disturbed_forward, visibility
+from tools.train import text
+from tools.train.clip import build, features
+from tools.train.contrastive import contrastive_loss, refusal_loss, unit
+from tools.train.loop import Settings, train
+from tools.train.pipeline import CARD
+from tools.train.text import fix_gauges
+from tools.train.tower import Disturbance, disturbed_forward, visibility
 
 PLAIN = Disturbance(0.0, 0.0, 0.0, 0.0)
 

@@ -72,7 +72,7 @@ def layers(
     asked: options.Source = options.USUAL,
     json: options.Json = False,
 ) -> None:
-    """Find the adjacent cross-attention layers that control a style, an object or a fact (LocoGen).
+    """Find the adjacent layers that control a style, an object or a fact (LocoGen).
 
     Without prompts, the embedded world's own are used.
 
@@ -146,7 +146,7 @@ def _report(found: Localization, files: list[Path], json: bool) -> None:
     chosen = ",".join(str(layer) for layer in found.layers)
     known = ("clean", "full", "threshold", "passed", "evaluations")
     facts = [(name, found.info[name]) for name in known if name in found.info]
-    title = f"{found.kind}: cross-attention layers {chosen}"
+    title = f"{found.kind}: {found.info.get('attention', 'cross-attention')} layers {chosen}"
     show.facts(title, [("score", found.scores[found.layers[0]]), *facts])
     if found.info.get("passed") is False:
         show.line("no window passes the threshold; these layers come closest")

@@ -76,7 +76,7 @@ def check(
     from overpaint.methods.support import capabilities, why_not
 
     model = asked.load(quiet=json)
-    refused = {what: why_not(model.family, what) for what in capabilities()}
+    refused = {what: why_not(model.family, what, model) for what in capabilities()}
     refused["generate"] = refused["generate"] or _why_no_pictures(model)
     works = [what for what, why in refused.items() if not why]
     record: dict[str, Any] = {

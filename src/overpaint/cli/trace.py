@@ -9,7 +9,7 @@ import typer
 
 from overpaint.cli import arguments, options, show
 from overpaint.cli import localize_options as shared
-from overpaint.errors import PromptError
+from overpaint.errors import ConfigError, PromptError
 
 if TYPE_CHECKING:
     from overpaint.localize.causal_trace import Trace, TraceConfig
@@ -30,8 +30,16 @@ def trace(
         ),
     ] = None,
     text: Annotated[
-        bool, typer.Option("--text", help="Trace the text encoder instead of the UNet.")
+        bool, typer.Option("--text", help="Trace a text encoder instead of the denoiser.")
     ] = False,
+    encoder: Annotated[
+        str,
+        typer.Option(
+            metavar="NAME",
+            help="Text encoder to trace, with --text, e.g. text_encoder_2.",
+            show_default="the model's first",
+        ),
+    ] = "",
     noise: Annotated[
         float,
         typer.Option(
@@ -57,6 +65,8 @@ def trace(
     from overpaint.pictures import save_picture
 
     path = arguments.output_file(out)
+    if encoder and not text:
+        raise ConfigError("--encoder says which text encoder to trace; add --text")
     config = TraceConfig(noise, tuple(arguments.seeds(seeds)), steps=steps)
     subjects = subject or prompt
     if len(subjects) != len(prompt):
@@ -64,7 +74,7 @@ def trace(
     traces: dict[str, Trace] = {}
     with shared.ready(asked, clip, quiet=json) as (loaded, scorer, progress):
         for each, own in zip(prompt, subjects, strict=True):
-            traces |= _traced(loaded, scorer, each, own, config, text, progress)
+            traces |= _traced(loaded, scorer, each, own, config, text, encoder, progress)
     save_picture(heat_map(traces), path)
     if json:
         effects = {
@@ -84,6 +94,7 @@ def _traced(
     subject: str,
     config: TraceConfig,
     text: bool,
+    encoder: str,
     progress: Progress,
 ) -> dict[str, Trace]:
     """The maps of one prompt by their names, the corrupted part in brackets."""
@@ -92,7 +103,8 @@ def _traced(
     name = prompt.replace(subject, f"[{subject}]", 1)
     if not text:
         return {name: trace_denoiser(model, clip, [prompt], [subject], config, progress=progress)}
-    maps = trace_text(model, clip, prompt, subject, config, progress=progress)
+    component = encoder or model.text_encoders[0]
+    maps = trace_text(model, clip, prompt, subject, config, component=component, progress=progress)
     kinds = "self-attention", "MLP"
     return {f"{name}: {kind}": found for kind, found in zip(kinds, maps, strict=True)}
 

@@ -108,11 +108,13 @@ def trace_denoiser(
         progress: Counts denoising steps.
 
     Raises:
-        ModelError: If the denoiser has no layers that are known to read text.
+        ModelError: If the pipeline needs more than text, or the denoiser has no layers that are
+            known to read it.
         PromptError: If a subject is not in its prompt.
     """
     config = config or TraceConfig()
     subjects = _subjects(prompts, subjects)
+    model.family.check_generates(model)
     parts = denoiser_components(model)
     how = sampling_for(model, config)
     batch = max(2, how.batch_size or 1)
@@ -170,10 +172,12 @@ def trace_text(
         before them, from the subject's first to the end, else all. Columns are the layers.
 
     Raises:
-        ModelError: If the layers of the text encoder are not known.
+        ModelError: If the pipeline needs more than text, or the layers of the text encoder are
+            not known.
         PromptError: If the subject is not in the prompt.
     """
     config, subject = config or TraceConfig(), subject or prompt
+    model.family.check_generates(model)
     parts = text_components(model, component)
     read = prompt_tokens(model, prompt, component)
     first = subject_span(model, prompt, subject, component)[0] - read.first
@@ -204,6 +208,7 @@ def trace_text(
     return attention, mlp
 
 
+@torch.no_grad()
 def _restored(
     model: Model, prompt: str, plan: Sequence[tuple[Component, int]], how: Sampling
 ) -> list[Conditioning]:
@@ -272,7 +277,7 @@ def corrupted(
             span = [dropped + row for row in subject_span(model, prompt, subject, component)]
             weight: Tensor = table.weight  # type: ignore[assignment]
             drawn = torch.randn(len(span), weight.shape[1], generator=generator)
-            drawn = drawn * noise * float(weight.float().std())
+            drawn = drawn * noise * float(weight.detach().float().std())
 
             def change(x: Tensor, span: list[int] = span, drawn: Tensor = drawn):
                 x = x.clone()

@@ -184,6 +184,7 @@ class Start:
                 "originals": list(painter.originals),
                 "targets": list(painter.targets),
                 "seeds": list(painter.config.seeds),
+                "attention": painter.attention,
                 **known,
                 "passed": self.passed(scores[window.start]),
                 **info,
@@ -209,8 +210,7 @@ def begin(
     wider than the model.
     """
     painter = Painter(model, clip, kind, originals, targets, config)
-    attention = "joint-attention" if painter.texts.joint else "cross-attention"
-    widths = window_widths(painter.depth, config, attention)
+    widths = window_widths(painter.depth, config, painter.attention)
     if not ends:
         return Start(painter, widths)
     whole = [range(0), range(painter.depth)]

@@ -16,7 +16,7 @@ from overpaint.models.clip import Clip
 from overpaint.models.conditioning import Conditioning, join
 from overpaint.models.model import Model
 from overpaint.models.sampling import (
-    for_one_step,
+    for_trial,
     sample,
     sample_pairs,
     sampling_for,
@@ -65,6 +65,11 @@ class Painter:
         self.words = self.rule.prompts(originals, targets)
         self.evaluations = self.texts.evaluations
 
+    @property
+    def attention(self) -> str:
+        """What kind of attention reads the text: cross-attention, or joint attention."""
+        return "joint-attention" if self.texts.joint else "cross-attention"
+
     def table(self, windows: Sequence[range]) -> Tensor:
         """Number of the text that each layer reads, ``[windows, prompts, M]``."""
         table = self.ours[None, :, None].repeat(len(windows), 1, self.depth)
@@ -93,7 +98,7 @@ class Painter:
             what: What ``progress`` says is being done.
             progress: Counts denoising steps.
             steps: Denoising steps in place of the search's.
-            trial: Whether to take a single step, without classifier-free guidance.
+            trial: Whether to take as few steps as possible, mostly one, without guidance.
             snug: Whether a single batch is no larger than it has to be, which saves time; the last
                 bit of a picture may then depend on its company.
 
@@ -102,7 +107,7 @@ class Painter:
         """
         how = Sampling(steps=steps).over(self.how)
         if trial:
-            how = _unguided(self.model, for_one_step(self.model, how))
+            how = _unguided(self.model, for_trial(self.model, how))
         told = progress and (lambda done, total, _: progress(done, total, what))
         make = self._joint if self.texts.joint else self._crossed
         return make(windows, seeds, how, snug, told)
@@ -244,6 +249,6 @@ def _batches_of(size: int, how: Sampling) -> Sampling:
 
 def _unguided(model: Model, how: Sampling) -> Sampling:
     """``how`` without classifier-free guidance; guidance that is an input of the denoiser stays."""
-    choices: list[dict[str, Any]] = [{}, {"true_cfg": 1.0}, {"guidance": 1.0}]
+    choices: list[dict[str, Any]] = [{}, {"true_cfg": 1.0}, {"guidance": 1.0}, {"guidance": 0.0}]
     changed = (Sampling(**choice).over(how) for choice in choices)
     return next(each for each in changed if not model.family.guided(model, each))

@@ -94,9 +94,11 @@ def texts(model: Model, prompts: Sequence[str], how: Sampling) -> Texts:
     """Encode the different ones of ``prompts``; project them where that can be done once for all.
 
     Raises:
-        ModelError: If the family does not say which layers read text, or they do not run.
-        PromptError: If a prompt is empty or too long.
+        ModelError: If the pipeline needs more than text, the family does not say which layers read
+            text, or these do not run.
+        PromptError: If a prompt is empty.
     """
+    model.family.check_generates(model)
     layers = model.family.text_layers(model)
     unique = tuple(dict.fromkeys(prompts))
     given = tuple(encode(model, unique, how))
@@ -110,12 +112,12 @@ def texts(model: Model, prompts: Sequence[str], how: Sampling) -> Texts:
             kept = tuple((module, module(every)) for module in modules)
             projected.append(Projected(number, _module(model, layer.name), kept))
         return Texts(model, unique, given, layers, tuple(projected))
-    projected = _recorded(model, layers, given, how.batch_size or 1)
+    projected = _recorded(model, layers, given, how)
     return Texts(model, unique, given, layers, projected, len(given))
 
 
 def _recorded(
-    model: Model, layers: Sequence[TextLayer], given: Sequence[Conditioning], batch: int
+    model: Model, layers: Sequence[TextLayer], given: Sequence[Conditioning], how: Sampling
 ) -> tuple[Projected, ...]:
     """What the projections make of the texts, and the masks beside them, read off a first step.
 
@@ -144,6 +146,7 @@ def _recorded(
         for module in _projections(model, layer):
             stack.callback(module.register_forward_hook(keep).remove)
 
+    batch = how.batch_size or 1
     layouts: dict[Hashable, list[int]] = {}
     for number, text in enumerate(given):
         layouts.setdefault(model.family.layout(text.positive), []).append(number)
@@ -155,7 +158,7 @@ def _recorded(
                 branch = stack.enter_context(conditional_branch(model, part))
                 for layer in layers:
                     watch(branch, stack, layer)
-                model.family.evaluate(model, part)
+                model.family.evaluate(model, part, how)
     found = []
     for number, layer in enumerate(layers):
         attention, modules = _module(model, layer.name), _projections(model, layer)

@@ -11,6 +11,7 @@ from overpaint.errors import EditError, ModelError, PromptError
 from overpaint.models.families import TextPath
 from overpaint.models.model import Model
 from overpaint.models.moments import Corpus
+from overpaint.models.places import check_editable
 from overpaint.models.text import is_cut, last_subject_token
 from overpaint.types import Edit, Localization
 
@@ -28,11 +29,17 @@ def check_edits(
 
     With ``destination`` the prompt that says what the source shall mean is ``edit.destination``
     (default ``target``), else ``edit.target`` or, with ``pictures``, its images. With ``erase`` it
-    may be empty. EditError when something is missing, doubled, or asks for nothing; PromptError
-    when the subject is not in the source, or a prompt is too long.
+    may be empty. ``component`` is the text encoder that is edited; empty for the denoiser.
+
+    Raises:
+        EditError: If something is missing, doubled, or asks for nothing.
+        PromptError: If the subject is not in the source, or a prompt is too long.
+        SiteError: If the weights of what is edited cannot be edited as they are.
     """
     if not edits:
         raise EditError("expected at least one edit, got none; give source and target")
+    check_editable(model, component or model.family.denoiser)
+    component = component or path_encoder(model)
     for edit in edits:
         wanted = (edit.destination or edit.target) if destination else edit.target
         if not edit.source.strip():
@@ -49,9 +56,7 @@ def check_edits(
             raise EditError(
                 f"the target equals the source {edit.source!r}: nothing to edit; change the target"
             )
-        last_subject_token(
-            model, edit.source, edit.subject or edit.source, component or path_encoder(model)
-        )
+        last_subject_token(model, edit.source, edit.subject or edit.source, component)
 
 
 def plain(prompt: str) -> str:

@@ -131,6 +131,12 @@ def _layers(model: Model, config: LocoEditConfig) -> tuple[TextPath, list[int]]:
     count = len(path.layers)
     given = config.layers if config.localization is None else config.localization.layers
     layers = sorted(set(given)) or list(range(count))
+    if given and model.family.joint_attention and count < len(model.family.text_layers(model)):
+        raise SiteError(
+            f"the layers that LocoGen finds in {model.name} read text that is mixed with the "
+            "picture, so they cannot be edited one by one; leave the layers out to edit what reads "
+            "the prompt itself, or use time or uce"
+        )
     for layer in layers:
         if not 0 <= layer < count:
             raise SiteError(

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from overpaint.errors import ModelError
 from overpaint.methods.registry import METHODS, Method
 from overpaint.models.families import Family, no_neurons
 from overpaint.models.model import Model
@@ -22,18 +23,28 @@ def capabilities() -> tuple[str, ...]:
     return ("generate", *METHODS, *LOCALIZATION, "lora")
 
 
-def why_not(family: Family, capability: str) -> str:
-    """Why ``family`` cannot do something, in words that name what works; "" if it can."""
+def why_not(family: Family, capability: str, model: Model | None = None) -> str:
+    """Why a family cannot do something, in words that name what works; "" if it can.
+
+    Args:
+        family: The family.
+        capability: One of :func:`capabilities`.
+        model: A model of the family, which may have fewer text encoders, or need a picture.
+    """
     if capability in family.unsupported:
         return family.unsupported[capability]
-    if capability == "generate" and not family.pipelines:
-        return f"{family.name} pipelines need more than text; apply the patch and call them"
+    if model is not None and capability in ("generate", "locogen", "causal tracing"):
+        try:
+            family.check_generates(model)
+        except ModelError as error:
+            return str(error)
     if capability == "lora" and not family.lora_forms:
         return f"no program reads LoRAs of {family.name}; apply the patch file with overpaint"
     if capability == "neurons":
         return no_neurons(family)
     if capability in METHODS:
-        return _method_not(family, METHODS[capability])
+        has = family.encoders if model is None else model.text_encoders
+        return _method_not(family, METHODS[capability], has)
     return ""
 
 
@@ -50,16 +61,16 @@ def notes() -> tuple[str, ...]:
     )
 
 
-def _method_not(family: Family, method: Method) -> str:
-    if method.needs != "text path" and not family.towers:
+def _method_not(family: Family, method: Method, encoders: Sequence[str]) -> str:
+    if method.needs != "text path" and not set(family.towers) & set(encoders):
         return (
             f"{method.label} edits a CLIP text encoder, and {family.name} has none; use time, uce "
             "or locoedit"
         )
-    if method.needs == "only CLIP" and len(family.encoders) > 1:
+    if method.needs == "only CLIP" and len(encoders) > 1:
         return (
             f"{method.label} trains a model's only text encoder, and {family.name} has "
-            f"{len(family.encoders)}; use finetune, which trains one layer"
+            f"{len(encoders)}; use finetune, which trains one layer"
         )
     return ""
 

@@ -15,7 +15,7 @@ import torch
 from torch.nn.functional import normalize
 
 from overpaint.errors import EditError
-from overpaint.methods.common import SMALL, filled, fits, plain, whole_words, words_of
+from overpaint.methods.common import SMALL, filled, fits, path_encoder, plain, whole_words, words_of
 from overpaint.methods.refact_config import TEMPLATES
 from overpaint.models.corpora import default_corpus, default_templates
 from overpaint.models.model import Model
@@ -62,7 +62,8 @@ def surroundings(
     captions = list(dict.fromkeys(default_corpus(model).captions))
     pairs = [(filled(t, edit.source), filled(t, wanted)) for t in _templates(model)]
     pairs += islice(_containing(captions, edit.source, wanted), count)
-    whole = [p for p in dict.fromkeys(pairs) if all(fits(model, t) for t in p if t.strip())]
+    reader = component or path_encoder(model)
+    whole = [p for p in dict.fromkeys(pairs) if all(fits(model, t, reader) for t in p if t.strip())]
     pairs = whole or pairs[:1]
     positives, meant = zip(*pairs, strict=True)
     near = _neighbours(model, replace(edit, target=wanted), positives, captions, component, count)

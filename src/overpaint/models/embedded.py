@@ -1,8 +1,13 @@
-"""The models that come with the library: where their files are, and what belongs to each."""
+"""The models that come with the library: where their files are, and what belongs to each.
+
+The models show one painted world in different architectures. What they share (autoencoder, first
+text encoder, tokenizer, joint CLIP, judge) is stored once.
+"""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from importlib import resources
 from pathlib import Path
 
@@ -13,15 +18,30 @@ from overpaint.errors import ModelError
 class Embedded:
     """An embedded model.
 
-    ``folder``  of its pipeline, below the package's weights; the card in it says how it is painted.
-    ``judge``   name of the CLIP that judges its pictures, in :data:`CLIPS`.
+    Attributes:
+        folder: Of its pipeline, below the package's weights; the card in it says how it is used.
+        judge: Name of the CLIP that judges its pictures, in :data:`CLIPS`.
+        shared: Its components that are stored with :data:`DEFAULT`, by their names there.
     """
 
     folder: str
     judge: str
+    shared: Mapping[str, str] = field(default_factory=dict)
 
 
-EMBEDDED = {"toybox": Embedded("pipeline", judge="toybox-judge")}
+EMBEDDED = {
+    "toybox": Embedded("pipeline", judge="toybox-judge"),
+    "toybox-xl": Embedded(
+        "xl",
+        judge="toybox-judge",
+        shared={
+            "vae": "vae",
+            "text_encoder": "text_encoder",
+            "tokenizer": "tokenizer",
+            "tokenizer_2": "tokenizer",
+        },
+    ),
+}
 """Name of an embedded model -> what belongs to it."""
 
 DEFAULT = "toybox"
@@ -40,7 +60,7 @@ def toybox_folder(part: str) -> Path:
     if not folder.is_dir():
         raise ModelError(
             f"The embedded model has no {part!r} at {folder}; reinstall overpaint, or rebuild it "
-            "with `python -m overpaint.toybox.train`."
+            "with `python -m tools.train` in its repository."
         )
     return folder
 

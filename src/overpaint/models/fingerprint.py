@@ -212,7 +212,14 @@ def _digests(
     known: Sequence[_Known], values: Sequence[Tensor], precision: torch.dtype
 ) -> list[bytes]:
     """The digest of each of ``values`` in ``precision``, computed where it is not known."""
-    keys = [(precision, len(value) if value.dim() else 0) for value in values]
+    keys = [
+        # Rounding to the precision that a value has changes nothing.
+        (
+            torch.float32 if value.dtype == precision else precision,
+            len(value) if value.dim() else 0,
+        )
+        for value in values
+    ]
     new = [i for i, each in enumerate(known) if keys[i] not in each.digests]
     for i, part in zip(new, digests([values[i] for i in new], precision), strict=True):
         known[i].digests[keys[i]] = part

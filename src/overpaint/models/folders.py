@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -91,7 +91,11 @@ def open_folder(path: Path, said: str = "") -> Folder:
 
 
 def load_folder(
-    folder: Folder, said: str, dtype: torch.dtype | None = None, variant: str | None = None
+    folder: Folder,
+    said: str,
+    dtype: torch.dtype | None = None,
+    variant: str | None = None,
+    given: Mapping[str, Any] | None = None,
 ) -> Any:
     """Load the pipeline in a folder.
 
@@ -100,6 +104,7 @@ def load_folder(
         said: What the user called it.
         dtype: Number format of the weights; by default the one that the denoiser is stored in.
         variant: Variant of the weights, such as ``"fp16"``; found where they are all of one.
+        given: Components that are taken from here and not from the folder; None does without.
 
     Returns:
         A diffusers pipeline.
@@ -107,6 +112,9 @@ def load_folder(
     Raises:
         ModelError: If something is missing or damaged.
     """
+    given = given or {}
+    own = {name: kind for name, kind in folder.components.items() if name not in given}
+    folder = replace(folder, components=own)
     _check_folders(folder, said)
     chosen = variant or find_variant(list_files(folder.path), folder.networks)
     if variant and not any(weight_files_of(folder, name, variant) for name in folder.networks):
@@ -114,7 +122,7 @@ def load_folder(
         known = ", ".join(sorted(kind for kind in kinds if kind)) or "none"
         raise ModelError(f"{said} has no weights in the variant {variant!r}; it has: {known}.")
     form = dtype or folder.dtype(chosen)
-    pipeline = _from_pretrained(folder, said, form, chosen)
+    pipeline = _from_pretrained(folder, said, form, chosen, given)
     for name, (library, _) in folder.components.items():
         if library == "transformers" and name.startswith("text_encoder"):
             read_tower(getattr(pipeline, name, None), weight_files(folder.path / name, chosen))
@@ -130,7 +138,11 @@ def weight_files_of(folder: Folder, name: str, variant: str) -> bool:
 
 
 def _from_pretrained(
-    folder: Folder, said: str, dtype: torch.dtype | None, variant: str | None
+    folder: Folder,
+    said: str,
+    dtype: torch.dtype | None,
+    variant: str | None,
+    components: Mapping[str, Any],
 ) -> Any:
     """``DiffusionPipeline.from_pretrained``, every failure a ModelError that names ``said``."""
     from diffusers import DiffusionPipeline
@@ -140,7 +152,7 @@ def _from_pretrained(
     try:
         with silence():
             return DiffusionPipeline.from_pretrained(
-                str(folder.path), **given, **dict.fromkeys(folder.absent)
+                str(folder.path), **given, **dict.fromkeys(folder.absent), **components
             )
     except Exception as error:  # JSON, safetensors, missing packages: each has its own hierarchy
         raise ModelError(f"Cannot load {said!r}: {first_line(error)}") from error

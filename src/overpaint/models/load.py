@@ -9,7 +9,7 @@ import torch
 
 from overpaint.errors import ModelError
 from overpaint.models.card import Card, read_card
-from overpaint.models.embedded import CLIPS, EMBEDDED, toybox_folder
+from overpaint.models.embedded import CLIPS, DEFAULT, EMBEDDED, toybox_folder
 from overpaint.models.families import family_of
 from overpaint.models.folders import HUB_NAME, SINGLE_FILES, hub_folder, load_folder, open_folder
 from overpaint.models.joint import with_clip
@@ -95,8 +95,7 @@ def _pipeline(
             "out."
         )
     if source in EMBEDDED:
-        folder = open_folder(toybox_folder(EMBEDDED[source].folder))
-        return load_folder(folder, source, dtype, variant)
+        return _embedded(source, dtype, variant)
     if source and path.is_dir():
         return load_folder(open_folder(path, source), source, dtype, variant)
     on_hub = HUB_NAME.fullmatch(source) and path.suffix not in SINGLE_FILES
@@ -104,6 +103,18 @@ def _pipeline(
         raise ModelError(_unknown(source, path))
     folder, variant = hub_folder(source, variant)
     return load_folder(folder, source, dtype, variant)
+
+
+def _embedded(name: str, dtype: torch.dtype | None, variant: str | None) -> Any:
+    """The embedded model ``name``, with what it shares with the first of them."""
+    known = EMBEDDED[name]
+    given: dict[str, Any] = {}
+    if known.shared:
+        home = open_folder(toybox_folder(EMBEDDED[DEFAULT].folder))
+        others = dict.fromkeys(set(home.components) - set(known.shared.values()))
+        first = load_folder(home, name, dtype, variant, others)
+        given = {ours: getattr(first, theirs) for ours, theirs in known.shared.items()}
+    return load_folder(open_folder(toybox_folder(known.folder)), name, dtype, variant, given)
 
 
 def _unknown(source: str, path: Path) -> str:

@@ -10,6 +10,7 @@ from torch.nn.utils import parametrize
 from torch.utils._python_dispatch import is_traceable_wrapper_subclass
 
 from overpaint.errors import SiteError
+from overpaint.models.base_weights import base_parameters
 from overpaint.models.model import Model
 from overpaint.models.sites import module_at, resolve, stored_name, submodule
 from overpaint.types import Change, RelativeDelta, Site
@@ -64,37 +65,58 @@ def place_of(model: Model, delta: Change) -> Place:
     module = module_at(model, site)
     outer = submodule(model.component(site.component), site.name)
     place = Place(delta.site, outer or module, module, module.weight)
-    _check_storage(place)
+    _check_storage(f"{site.component} {site.name}", module.weight)
     _check_used(model, site, place)
     _check_shape(place, delta)
     return place
+
+
+def check_editable(model: Model, component: str) -> None:
+    """Raise SiteError unless ``component`` has its weights in memory, as plain numbers.
+
+    So what :func:`place_of` would refuse once an edit is computed is refused before. Looks at all
+    of a text encoder, and at the layers of the denoiser that read text; of the text encoders that
+    an edit of the denoiser reads, at whether they are in memory.
+    """
+    if component != model.family.denoiser:
+        for name, weight in base_parameters(model.component(component)).items():
+            _check_storage(f"{component} {name}", weight)
+        return
+    for path in model.family.paths(model):
+        for site in path.sites:
+            _check_storage(f"{component} {site.name}", module_at(model, site).weight)
+    for encoder in model.text_encoders:
+        for name, weight in base_parameters(model.component(encoder)).items():
+            _check_in_memory(f"{encoder} {name}", weight)
 
 
 def _in_layout(model: Model, site: Site) -> Site:
     return replace(site, name=resolve(model, site.component, stored_name(site)).name)
 
 
-def _check_storage(place: Place) -> None:
+def _check_storage(where: str, weight: Any) -> None:
     """SiteError unless the weight is a plain floating point tensor in memory."""
-    weight: Any = place.weight
-    where = f"{place.site.component} {place.site.name}"
+    _check_in_memory(where, weight)
+    floating, precision = weight.is_floating_point(), str(weight.dtype)
+    if floating and weight.element_size() == 1:
+        raise SiteError(
+            f"expected a weight of at least 16 bits at {where}, got {precision} (layerwise "
+            "casting); apply the patch first, then enable_layerwise_casting()"
+        )
+    if not floating or is_traceable_wrapper_subclass(weight):
+        kind = type(weight).__name__ if floating else precision
+        raise SiteError(
+            f"expected a floating point weight at {where}, got a quantised one ({kind}); load the "
+            "model unquantised, apply the patch, and quantise it then"
+        )
+
+
+def _check_in_memory(where: str, weight: Tensor) -> None:
     if weight.is_meta:
         raise SiteError(
             f"expected the weight of {where} in memory, got one that is offloaded layer by layer; "
             "load the model without enable_sequential_cpu_offload() or device_map "
             "(enable_model_cpu_offload() is fine)"
-        )
-    if weight.dtype.itemsize == 1 and weight.is_floating_point():
-        raise SiteError(
-            f"expected a weight of at least 16 bits at {where}, got {weight.dtype} (layerwise "
-            "casting); apply the patch first, then enable_layerwise_casting()"
-        )
-    floating = weight.is_floating_point()
-    if not floating or is_traceable_wrapper_subclass(weight):
-        kind = type(weight).__name__ if floating else str(place.weight.dtype)
-        raise SiteError(
-            f"expected a floating point weight at {where}, got a quantised one ({kind}); load the "
-            "model unquantised, apply the patch, and quantise it then"
         )
 
 

@@ -42,17 +42,16 @@ def sampling_for(model: Model, sampling: Sampling | None = None) -> Sampling:
     return (sampling or Sampling()).over(own.over(model.family.defaults(model.pipeline)))
 
 
-def for_one_step(model: Model, sampling: Sampling) -> Sampling:
-    """``sampling`` for a single step that tells how the denoiser reads its text.
+def for_trial(model: Model, sampling: Sampling) -> Sampling:
+    """``sampling`` in as few steps as show how the denoiser reads its text, mostly in one.
 
     Many schedulers put a single step at the last timestep, where there is hardly any noise to
     remove, or refuse it (PNDM). DPM-Solver++ stands in where it knows the model's noise schedule.
-    Schedules that are stretched to a last noise level of their own (Qwen-Image) need two steps.
     """
     name = "DPMSolverMultistepScheduler"
-    scheduler = model.pipeline.scheduler
-    known = any(cls.__name__ == name for cls in getattr(scheduler, "compatibles", ()))
-    steps = 2 if scheduler.config.get("shift_terminal") else 1
+    pipeline = model.pipeline
+    known = any(cls.__name__ == name for cls in getattr(pipeline.scheduler, "compatibles", ()))
+    steps = model.family.fewest_steps(pipeline)
     return Sampling(steps=steps, scheduler=name if known else None).over(sampling)
 
 
@@ -97,6 +96,7 @@ def generate_prompts(
     progress: Progress | None = None,
 ) -> Tensor:
     """Every prompt with every seed: uint8 ``[n_prompts, n_seeds, 3, H, W]`` on the CPU."""
+    model.family.check_generates(model)
     how = sampling_for(model, sampling)
     return sample(model, encode(model, prompts, how), seeds, how, progress=progress)
 

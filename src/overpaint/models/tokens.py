@@ -7,6 +7,7 @@ from bisect import bisect_right
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
+from weakref import WeakKeyDictionary
 
 import torch
 
@@ -104,8 +105,8 @@ def refuse_empty(prompts: Sequence[str]) -> None:
 def token_count(model: Model, prompt: str, component: str = "text_encoder") -> int:
     """How many tokens ``prompt`` has before it is cut to the model's length."""
     template = model.family.template(model, as_read(model, prompt, component), component)
-    options = {"add_special_tokens": template.special, "verbose": False}
-    return len(model.tokenizer(component)(template.text, **options).input_ids)
+    found = _encoding(model.tokenizer(component), template.text, None, template.special)
+    return len(found.ids)
 
 
 def is_cut(model: Model, prompt: str, component: str = "text_encoder") -> bool:
@@ -216,18 +217,34 @@ def _word_numbers(found: Any, text: str) -> list[int | None]:
     return numbered
 
 
-def _encoding(tokenizer: Any, text: str, limit: int, special: bool = True) -> Any:
-    """``text`` as a ``tokenizers.Encoding`` of at most ``limit`` tokens."""
-    options = {"truncation": True, "max_length": limit, "verbose": False}
-    ids = tokenizer(text, add_special_tokens=special, **options)
+_KEPT = 8192
+_ENCODINGS: WeakKeyDictionary[Any, dict[tuple[Any, ...], Any]] = WeakKeyDictionary()
+"""What tokenizers made of texts: an edit of many prompts asks for each of them several times."""
+
+
+def _encoding(tokenizer: Any, text: str, limit: int | None, special: bool = True) -> Any:
+    """``text`` as a ``tokenizers.Encoding``, cut to ``limit`` tokens."""
+    known = _ENCODINGS.setdefault(tokenizer, {})
+    key = text, limit, special, len(tokenizer)
+    if key not in known:
+        if len(known) >= _KEPT:
+            known.clear()
+        known[key] = _encoded(tokenizer, text, limit, special)
+    return known[key]
+
+
+def _encoded(tokenizer: Any, text: str, limit: int | None, special: bool) -> Any:
+    cut = {} if limit is None else {"truncation": True, "max_length": limit}
+    ids = tokenizer(text, add_special_tokens=special, verbose=False, **cut)
     if tokenizer.is_fast:
         return ids.encodings[0]
     from transformers.convert_slow_tokenizer import convert_slow_tokenizer
 
     found = convert_slow_tokenizer(tokenizer).encode(text, add_special_tokens=special)
-    if len(found.ids) <= limit and found.ids != ids.input_ids:
+    if (limit is None or len(found.ids) <= limit) and found.ids != ids.input_ids:
         raise PromptError(
             f"The tokenizer cannot say where the words of {text!r} stand; use plain characters."
         )
-    found.truncate(limit)
+    if limit is not None:
+        found.truncate(limit)
     return found

@@ -25,7 +25,7 @@ import torch
 from torch import Tensor, nn
 from torch.utils.weak import WeakTensorKeyDictionary
 
-from overpaint.errors import PatchError, WeightsChangedError
+from overpaint.errors import ModelError, PatchError, WeightsChangedError
 from overpaint.models.arithmetic import no_autocast
 from overpaint.models.checksum import bit_sum, gathered
 from overpaint.models.interrupt import uninterrupted
@@ -102,9 +102,17 @@ _EXCLUSIVE: weakref.WeakKeyDictionary[nn.Module, threading.RLock] = weakref.Weak
 def exclusive(model: Model) -> Iterator[None]:
     """One thread at a time inside: others that ask for the same model wait until it is free."""
     with _BOOKS:
-        lock = _EXCLUSIVE.setdefault(model.denoiser, threading.RLock())
+        lock = _EXCLUSIVE.setdefault(_network(model), threading.RLock())
     with lock:
         yield
+
+
+def _network(model: Model) -> nn.Module:
+    """The network that stands for a model: models around one pipeline share it."""
+    try:
+        return model.denoiser
+    except ModelError:  # a model may be loaded without it, to edit its text encoders
+        return model.component(model.text_encoders[0])
 
 
 @contextmanager

@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
+import inspect
 import re
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import pytest
 import torch
+from PIL import Image
 from torch import Tensor
 
 import overpaint as op
 import random_models
-from overpaint.errors import ConfigError, ModelError
+from overpaint.errors import ConfigError, ModelError, PatchError
 from overpaint.methods.diffquickfix import DiffQuickFixConfig, diffquickfix
 from overpaint.methods.finetune import FinetuneConfig, finetune
 from overpaint.methods.mass import MassConfig, mass
@@ -169,6 +172,14 @@ def test_both_clips_of_hidream_can_be_edited(method: str) -> None:
     assert torch.equal(again["pooled_prompt_embeds"], clean["pooled_prompt_embeds"])
 
 
+def test_loras_of_hidream_are_of_its_transformer_alone(tmp_path: Path) -> None:
+    model = made("HiDream")
+    with pytest.raises(PatchError, match="text_encoder"):
+        op.export_lora(CLIP_METHODS["diffquickfix"](model), tmp_path / "a.safetensors", model=model)
+    patch = time_edit(model, [EDIT], TIMEConfig(lam=1e-3))
+    assert op.export_lora(patch, tmp_path / "b.safetensors", model=model).is_file()
+
+
 def test_each_projection_of_hidream_is_given_another_layer_of_llama() -> None:
     model = made("HiDream")
     states = model.family.inputs(model, ["a rose"], model.family.path(model, "sequence"))
@@ -257,6 +268,44 @@ def test_distilled_klein_has_four_steps_and_no_guidance() -> None:
     assert model.family.defaults(model.pipeline).steps == 4
     with pytest.raises(ConfigError, match="negative prompt"):
         ours(model, "FLUX2-klein", "a rose", guidance=4.0, negative_prompt="a cat")
+
+
+OTHERS = (
+    ("Chroma", "ChromaImg2ImgPipeline", {"strength": 0.9}),
+    ("IF-I", "IFImg2ImgPipeline", {"strength": 0.9}),
+    ("Kandinsky3", "Kandinsky3Img2ImgPipeline", {"strength": 0.9}),
+    ("Qwen-Image", "QwenImageImg2ImgPipeline", {"strength": 0.9}),
+    ("Z-Image", "ZImageImg2ImgPipeline", {"strength": 0.9}),
+)
+
+
+@pytest.mark.parametrize(("name", "relative", "options"), OTHERS, ids=lambda v: str(v))
+def test_a_pipeline_that_starts_from_a_picture_can_be_edited(
+    name: str, relative: str, options: dict[str, Any]
+) -> None:
+    import diffusers
+
+    pipeline = getattr(diffusers, relative)(**random_models.build(name).components)
+    pipeline.set_progress_bar_config(disable=True)
+    model = load(pipeline)
+    assert type(model.family) is type(made(name).family)
+    with pytest.raises(ModelError, match="needs more than text"):
+        ours(model, name, "a rose")
+    start = Image.effect_noise((64, 64), 64).convert("RGB")
+    size = {"height": 64, "width": 64} if "height" in calls(name) else {}
+    given = {"image": start, "num_inference_steps": 4, **size, **options}
+    takes = inspect.signature(pipeline.__call__).parameters
+
+    def picture() -> Tensor:
+        generator = torch.Generator().manual_seed(3)
+        known = {key: value for key, value in given.items() if key in takes}
+        found = pipeline(prompt="a rose", generator=generator, output_type="pil", **known).images
+        return (as_tensor(found)[0] * 255).round()
+
+    clean = picture()
+    with op.applied(model, uce(model, [EDIT], UCEConfig(lam=1e-4))):
+        assert (picture() - clean).abs().mean() > 0.05
+    assert torch.equal(picture(), clean)
 
 
 # -- prompts -------------------------------------------------------------------------------------

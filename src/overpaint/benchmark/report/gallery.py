@@ -100,6 +100,9 @@ class CaseGallery:
         for row in pictures.itertuples():
             key: Any = (row.condition, row.case, row.prompt)
             self._pictures.setdefault(key, []).append(row)
+        scores = run.case_scores
+        keys = zip(scores.condition, scores.case, strict=True)
+        self._scores = dict(zip(keys, scores[PARTS].to_numpy(), strict=True))
         self.has_files = any(map(self._exists, pictures.itertuples()))
         self.lost_files = bool(self.keep and pictures.picture.any() and not self.has_files)
         self.marks_low = bool(pictures.low.any())
@@ -142,16 +145,14 @@ class CaseGallery:
     def _columns(self, case: CaseRow) -> list[CaseColumn]:
         """Unedited, edited, then by the oracle; only conditions with pictures of the case."""
         order = {"baseline": 0, "oracle": 2, "rewrite": 2}
-        scores = self.run.case_scores[self.run.case_scores.case == case.name].set_index("condition")
         columns = []
-        for name, own in self.run.conditions.sort_values(
-            "method", key=lambda methods: methods.map(order).fillna(1), kind="stable"
-        ).iterrows():
+        for name, own in self.run.conditions.iterrows():
             if any((name, case.name, probe["place"]) in self._pictures for probe in case.probes):
-                parts = [x for x in scores[scores.index == name][PARTS].to_numpy().flat if x == x]
-                percent = " · ".join(f"{100 * x:.0f}" for x in parts if x is not None)
-                columns.append(CaseColumn(str(name), own.label, bool(own.is_edit), percent))
-        return columns
+                scores = self._scores.get((str(name), case.name), ())
+                percent = " · ".join(f"{100 * x:.0f}" for x in scores if pd.notna(x))
+                column = CaseColumn(str(name), own.label, bool(own.is_edit), percent)
+                columns.append((order.get(own.method, 1), column))
+        return [column for _, column in sorted(columns, key=lambda pair: pair[0])]
 
     def _cell(
         self, column: CaseColumn, case: CaseRow, probe: Mapping[str, Any], shown: bool

@@ -282,11 +282,15 @@ class Family:
             if not name.startswith(("prompt", "negative_", "num_images"))
         }
 
+    def encoder(self, pipeline: Any) -> Callable[..., Any]:
+        """The pipeline's ``encode_prompt``."""
+        return pipeline.encode_prompt
+
     def _encoded(
         self, model: Model, prompts: Sequence[str], options: Mapping[str, Any]
     ) -> dict[str, Tensor]:
         """``encode_prompt`` with those of ``options`` that it has."""
-        encode: Callable[..., Any] = model.pipeline.encode_prompt
+        encode = self.encoder(model.pipeline)
         known = inspect.signature(encode).parameters
         given = {"num_images_per_prompt": 1, **self.other_prompts(prompts), **options}
         given = {name: value for name, value in given.items() if name in known}
@@ -345,8 +349,8 @@ class Family:
         """What the sites of ``path`` read for ``prompts``: ``[n, L, d]`` for each of its groups.
 
         By default the pipeline itself is run, without guidance, until every site has been reached:
-        that is right for any family. Families whose sites read the embeddings as they are say so
-        instead.
+        that is right for any family, but needs a pipeline that generates from text alone. Families
+        whose sites read the embeddings as they are, or after a layer or two, say so instead.
         """
         from overpaint.models.sites import module_at
 
@@ -369,6 +373,7 @@ class Family:
 
             return hook
 
+        self.check_generates(model)
         generators = [torch.Generator("cpu").manual_seed(0) for _ in range(len(conditioning))]
         # Some schedules divide by the number of steps less one.
         sampling = replace(self.defaults(model.pipeline), steps=2, guidance=0.0, true_cfg=0.0)
@@ -385,23 +390,27 @@ class Family:
             "adapters or wrappers that replace its denoiser."
         )
 
-    def evaluate(self, model: Model, conditioning: Conditioning) -> None:
+    def evaluate(
+        self, model: Model, conditioning: Conditioning, sampling: Sampling | None = None
+    ) -> None:
         """Evaluate the denoiser once for the rows of ``conditioning``, without guidance.
 
-        For hooks that record what the layers make of the text.
+        For hooks that record what the layers make of the text. Of ``sampling``, the size counts.
         """
 
         def stop(_module: nn.Module, _args: Any, _output: Any) -> None:
             raise _Reached
 
+        self.check_generates(model)
         generators = [torch.Generator("cpu").manual_seed(0) for _ in range(len(conditioning))]
+        how = sampling or self.defaults(model.pipeline)
         # Some schedules divide by the number of steps less one.
-        sampling = replace(self.defaults(model.pipeline), steps=2, guidance=0.0, true_cfg=0.0)
+        once = replace(how, steps=2, guidance=0.0, true_cfg=0.0)
         with ExitStack() as stack:
             stack.enter_context(eager(model))
             stack.callback(model.denoiser.register_forward_hook(stop).remove)
             with suppress(_Reached):
-                self.generate(model, quiet_copy(model.pipeline), conditioning, generators, sampling)
+                self.generate(model, quiet_copy(model.pipeline), conditioning, generators, once)
 
     # -- generation -----------------------------------------------------------------------------
 
@@ -418,6 +427,14 @@ class Family:
             guidance=default(self.guidance_argument),
             batch_size=self.batch_size,
         )
+
+    def fewest_steps(self, pipeline: Any) -> int:
+        """The smallest number of steps that makes a picture.
+
+        Schedules that are stretched to a last noise level of their own need two.
+        """
+        scheduler = getattr(pipeline.scheduler, "config", {})
+        return 2 if scheduler.get("shift_terminal") else 1
 
     def guided(self, model: Model, sampling: Sampling) -> bool:  # noqa: ARG002
         """Whether the pipeline reads a negative prompt under ``sampling``."""
@@ -457,6 +474,12 @@ class Family:
 
         Of what it would ignore, too.
         """
+        fewest = self.fewest_steps(model.pipeline)
+        if sampling.steps is not None and sampling.steps < fewest:
+            raise ConfigError(
+                f"expected at least {fewest} steps for {model.name} ({self.name}), got "
+                f"{sampling.steps}; its pipeline keeps fewer for models distilled to them"
+            )
         known = inspect.signature(type(model.pipeline).__call__).parameters
         if sampling.true_cfg is not None and "true_cfg_scale" not in known:
             raise ConfigError(
@@ -466,7 +489,7 @@ class Family:
         skipped = sampling.clip_skip
         if skipped is None:
             return
-        read = inspect.signature(model.pipeline.encode_prompt).parameters
+        read = inspect.signature(self.encoder(model.pipeline)).parameters
         depths = [self._depth(model, name) for name in self.clip_encoders(model)]
         if "clip_skip" not in read or not depths:
             raise ConfigError(
@@ -593,6 +616,26 @@ def joint_layers(
     """
     count = len(getattr(model.denoiser, blocks, ()))
     return tuple(TextLayer(f"{blocks}.{i}.{attention}", **layout) for i in range(count))
+
+
+def after(model: Model, states: Tensor, *names: str) -> Tensor:
+    """What modules of the denoiser, one after another, make of ``states``.
+
+    Args:
+        model: The model.
+        states: Encoded prompts, in any number format.
+        names: Dotted names of the modules. They are run where their weights lie.
+    """
+    from overpaint.models.sites import submodule
+
+    denoiser: Any = model.denoiser
+    states = states.to(denoiser.dtype)
+    for name in names:
+        module: Any = submodule(denoiser, name)
+        device = next(module.parameters()).device
+        # Weights on the meta device are brought in when the module is called.
+        states = module(states if device.type == "meta" else states.to(device))
+    return states
 
 
 class _Reached(Exception):

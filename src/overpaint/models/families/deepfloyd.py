@@ -8,7 +8,15 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from overpaint.models.families.base import Family, Segment, Template, TextPath, can_clean, cleaned
+from overpaint.models.families.base import (
+    Family,
+    Segment,
+    Template,
+    TextPath,
+    after,
+    can_clean,
+    cleaned,
+)
 from overpaint.models.families.unets import key_value_layers
 from overpaint.models.model import Model
 from overpaint.models.sites import site_at, submodule
@@ -76,13 +84,13 @@ class DeepFloydIF(Family):
         Without a run of the pipeline, which in stage II would need a picture.
         """
         denoiser: Any = model.denoiser
-        states = self.encode(model, prompts)["prompt_embeds"].to(model.dtype)
+        states = self.encode(model, prompts)["prompt_embeds"]
         if path.name == "pooling":
-            states = denoiser.add_embedding.norm1(states)
+            states = after(model, states, "add_embedding.norm1")
             mean = states.mean(1, keepdim=True)
             mean = mean + denoiser.add_embedding.pool.positional_embedding.to(states.dtype)
             return (torch.cat([mean, states], 1),)
-        states = denoiser.encoder_hid_proj(states)
+        states = after(model, states, "encoder_hid_proj")
         found = []
         for layer in path.layers:
             attention: Any = submodule(denoiser, layer[0].name.rpartition(".")[0])

@@ -118,3 +118,7 @@ class HiDream(Family):
         config: Any = model.denoiser.config
         states = found["prompt_embeds_llama3"]
         return tuple(states[:, layer] for layer in config.llama_layers)
+
+    def lora_key(self, component: str, name: str, form: str) -> str:
+        """Loaders read LoRAs of the transformer alone."""
+        return super().lora_key(component, name, form) if component == self.denoiser else ""

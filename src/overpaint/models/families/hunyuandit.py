@@ -10,7 +10,7 @@ from torch import Tensor
 
 from overpaint.errors import ModelError
 from overpaint.models.conditioning import Conditioning
-from overpaint.models.families.base import Family, Segment, TextPath
+from overpaint.models.families.base import Family, Segment, TextPath, after
 from overpaint.models.families.unets import key_value_layers
 from overpaint.models.model import Model
 from overpaint.models.sites import site_at
@@ -97,11 +97,13 @@ class HunyuanDiT(Family):
         found = self.encode(model, prompts)
         bert, t5 = found["prompt_embeds"], found["prompt_embeds_2"]
         if path.name == "pooling":
-            rows = torch.cat([t5.mean(1, keepdim=True), t5], 1)
-            return (rows + denoiser.time_extra_emb.pooler.positional_embedding.to(t5.dtype),)
-        rows = torch.cat([bert, denoiser.text_embedder(t5)], 1)
+            places = denoiser.time_extra_emb.pooler.positional_embedding
+            t5 = t5.to(places.device)
+            return (torch.cat([t5.mean(1, keepdim=True), t5], 1) + places.to(t5.dtype),)
+        projected = after(model, t5, "text_embedder")
+        rows = torch.cat([bert.to(projected.device), projected], 1)
         masks = [found["prompt_attention_mask"], found["prompt_attention_mask_2"]]
-        real = torch.cat(masks, 1).bool().unsqueeze(2)
+        real = torch.cat(masks, 1).bool().unsqueeze(2).to(rows.device)
         return (torch.where(real, rows, denoiser.text_embedding_padding),)
 
     def call_options(self, model: Model, sampling: Sampling) -> dict[str, Any]:  # noqa: ARG002

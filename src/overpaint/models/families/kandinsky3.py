@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
-from overpaint.models.families.base import Family, Segment, TextPath
+from torch import Tensor
+
+from overpaint.models.families.base import Family, Segment, TextPath, after
 from overpaint.models.families.unets import key_value_layers
 from overpaint.models.model import Model
 
@@ -47,3 +50,8 @@ class Kandinsky3(Family):
         # In every block, attention 0 is self-attention.
         cross = key_value_layers(model, r"^(down|up)_blocks\.\d+\.attentions\.[1-9]\d*\.attention$")
         return (TextPath("sequence", pooling + cross, (Segment("text_encoder"),)),)
+
+    def inputs(self, model: Model, prompts: Sequence[str], path: TextPath) -> tuple[Tensor, ...]:  # noqa: ARG002
+        """The projected prompts."""
+        states = self.encode(model, prompts)["prompt_embeds"]
+        return (after(model, states, "encoder_hid_proj"),)

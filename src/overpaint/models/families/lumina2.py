@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Hashable
+from collections.abc import Hashable, Sequence
+
+from torch import Tensor
 
 from overpaint.models.conditioning import Conditioning
 from overpaint.models.families.base import (
@@ -11,6 +13,7 @@ from overpaint.models.families.base import (
     Template,
     TextLayer,
     TextPath,
+    after,
     joint_layers,
 )
 from overpaint.models.model import Model
@@ -45,6 +48,11 @@ class Lumina2(Family):
         """The normalised rows of Gemma."""
         site = site_at(model, self.denoiser, "time_caption_embed.caption_embedder.1")
         return (TextPath("sequence", ((site,),), (Segment("text_encoder"),)),)
+
+    def inputs(self, model: Model, prompts: Sequence[str], path: TextPath) -> tuple[Tensor, ...]:  # noqa: ARG002
+        """The normalised prompts."""
+        states = self.encode(model, prompts)["prompt_embeds"]
+        return (after(model, states, "time_caption_embed.caption_embedder.0"),)
 
     def text_layers(self, model: Model) -> tuple[TextLayer, ...]:
         """The joint attention of every layer, which reads text and picture as one sequence."""

@@ -8,7 +8,6 @@ from typing import Any, ClassVar
 
 from torch import Tensor
 
-from overpaint.errors import ConfigError
 from overpaint.models.families.base import Family, Segment, Template, TextPath
 from overpaint.models.families.unets import key_value_layers
 from overpaint.models.model import Model
@@ -63,16 +62,10 @@ class PixArt(Family):
         states = self.encode(model, prompts)["prompt_embeds"].to(model.dtype)
         return (denoiser.caption_projection(states),)
 
-    def check_sampling(self, model: Model, sampling: Sampling) -> None:
-        """One step is for models distilled to it, whose scheduler gives a second value."""
-        super().check_sampling(model, sampling)
-        alpha = "Alpha" in type(model.pipeline).__name__
-        schedulers = (type(model.pipeline.scheduler).__name__, sampling.scheduler or "")
-        if alpha and sampling.steps == 1 and not any("LCM" in s or "DDPM" in s for s in schedulers):
-            raise ConfigError(
-                "expected at least 2 steps for PixArt-alpha, got 1, which its pipeline keeps for "
-                "one-step models (LCMScheduler or DDPMScheduler)"
-            )
+    def fewest_steps(self, pipeline: Any) -> int:
+        """PixArt-alpha takes a single step to mean that the model is distilled (PixArt-DMD)."""
+        alpha = "Sigma" not in type(pipeline).__name__
+        return 2 if alpha and not type(pipeline.scheduler).__name__.startswith("LCM") else 1
 
     def call_options(self, model: Model, sampling: Sampling) -> dict[str, Any]:  # noqa: ARG002
         """Sizes are rounded to the bins the model was trained at, where there are some."""

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from typing import Any
 
 import torch
+from torch import Tensor
 
 from overpaint.models.conditioning import NEGATIVE, Conditioning, padded
 from overpaint.models.families.base import (
@@ -14,6 +15,7 @@ from overpaint.models.families.base import (
     Template,
     TextLayer,
     TextPath,
+    after,
     joint_layers,
 )
 from overpaint.models.model import Model
@@ -62,6 +64,11 @@ class QwenImage(Family):
         site = site_at(model, self.denoiser, "txt_in")
         return (TextPath("sequence", ((site,),), (Segment("text_encoder"),)),)
 
+    def inputs(self, model: Model, prompts: Sequence[str], path: TextPath) -> tuple[Tensor, ...]:  # noqa: ARG002
+        """The normalised prompts."""
+        states = self.encode(model, prompts)["prompt_embeds"]
+        return (after(model, states, "txt_norm"),)
+
     def text_layers(self, model: Model) -> tuple[TextLayer, ...]:
         """The joint attention of every block."""
         return joint_layers(model, "transformer_blocks")
@@ -72,15 +79,24 @@ class QwenImage(Family):
 
     def guided(self, model: Model, sampling: Sampling) -> bool:
         """Only with a negative prompt, as in the pipeline's own call."""
-        scale = self.guidance(model, sampling)["true_cfg_scale"]
-        return sampling.negative_prompt is not None and (scale or 0.0) > 1
+        return sampling.negative_prompt is not None and self._scale(model, sampling) > 1
 
     def guidance(self, model: Model, sampling: Sampling) -> dict[str, Any]:
-        """Distilled guidance has an argument of its own."""
-        if getattr(model.denoiser.config, "guidance_embeds", False):
-            return {"guidance_scale": sampling.guidance, "true_cfg_scale": sampling.true_cfg}
-        either = sampling.guidance if sampling.true_cfg is None else sampling.true_cfg
-        return {"true_cfg_scale": either}
+        """Distilled guidance has an argument of its own; without a negative prompt, scale 1."""
+        scale = self._scale(model, sampling) if self.guided(model, sampling) else 1.0
+        if not self.distilled(model):
+            return {"true_cfg_scale": scale}
+        return {"true_cfg_scale": scale, "guidance_scale": sampling.guidance}
+
+    def distilled(self, model: Model) -> bool:
+        """Whether guidance is an input of the transformer."""
+        return bool(getattr(model.denoiser.config, "guidance_embeds", False))
+
+    def _scale(self, model: Model, sampling: Sampling) -> float:
+        """Scale of classifier-free guidance."""
+        if self.distilled(model) or sampling.true_cfg is not None:
+            return sampling.true_cfg or 0.0
+        return sampling.guidance or 0.0
 
     def arguments(self, conditioning: Conditioning) -> dict[str, Any]:
         """``encode_prompt`` leaves out masks without padding, and the call warns about that."""

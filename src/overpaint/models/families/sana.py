@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any, ClassVar
+
+from torch import Tensor
 
 from overpaint.models.families.base import (
     Family,
     Segment,
     Template,
     TextPath,
+    after,
     call_defaults,
     can_clean,
     cleaned,
@@ -67,6 +71,11 @@ class Sana(Family):
         """The projected rows of Gemma, read by every cross-attention layer."""
         layers = key_value_layers(model, r"^transformer_blocks\.\d+\.attn2$")
         return (TextPath("sequence", layers, (Segment("text_encoder"),)),)
+
+    def inputs(self, model: Model, prompts: Sequence[str], path: TextPath) -> tuple[Tensor, ...]:  # noqa: ARG002
+        """The projected and normalised prompts."""
+        states = self.encode(model, prompts)["prompt_embeds"]
+        return (after(model, states, "caption_projection", "caption_norm"),)
 
     def call_options(self, model: Model, sampling: Sampling) -> dict[str, Any]:  # noqa: ARG002
         """Sizes are rounded to the bins the model was trained at, where there are some."""

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import re
 import threading
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, nullcontext
+from functools import partial
 from typing import Any, ClassVar
 
 from torch import Tensor, nn
@@ -149,6 +150,14 @@ class StableDiffusion1(KohyaNames):
             return super().encode(
                 model, prompts, negative=negative, guided=guided, clip_skip=clip_skip
             )
+
+    def encoder(self, pipeline: Any) -> Callable[..., Any]:
+        """Old pipelines (InstructPix2Pix) have no ``encode_prompt``; SD1's own reads theirs."""
+        if hasattr(pipeline, "encode_prompt"):
+            return pipeline.encode_prompt
+        from diffusers import StableDiffusionPipeline
+
+        return partial(StableDiffusionPipeline.encode_prompt, pipeline)
 
     def paths(self, model: Model) -> tuple[TextPath, ...]:
         """The last hidden states of CLIP, read by every cross-attention layer as they are."""

@@ -15,6 +15,7 @@ from overpaint.models.families.base import (
     Template,
     TextLayer,
     TextPath,
+    after,
     chat,
     joint_layers,
 )
@@ -88,8 +89,8 @@ class ZImage(Family):
 
     def inputs(self, model: Model, prompts: Sequence[str], path: TextPath) -> tuple[Tensor, ...]:  # noqa: ARG002
         """The normalised prompts; in a run, those of a batch are read as one long one."""
-        denoiser: Any = model.denoiser
-        return (denoiser.cap_embedder[0](self.encode(model, prompts)["prompt_embeds"]),)
+        states = self.encode(model, prompts)["prompt_embeds"]
+        return (after(model, states, "cap_embedder.0"),)
 
     def guided(self, model: Model, sampling: Sampling) -> bool:  # noqa: ARG002
         """Scale 0 means no guidance here, and 1 what is 2 elsewhere."""

@@ -13,8 +13,8 @@ import torch
 
 from overpaint.toybox.grammar import meaning, parse
 from overpaint.toybox.scene import Scene
-from overpaint.toybox.train.run import Run
-from overpaint.toybox.train.untyped import CLIPTokenizer
+from tools.train.run import Run
+from tools.train.untyped import CLIPTokenizer
 
 
 @dataclass(frozen=True)

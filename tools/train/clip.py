@@ -8,14 +8,14 @@ from typing import Any
 import numpy as np
 import torch
 
-from overpaint.toybox.train.contrastive import Captions, contrastive_loss, refusal_loss, unit
-from overpaint.toybox.train.data import LENGTH
-from overpaint.toybox.train.exams import Sheet, sheets
-from overpaint.toybox.train.loop import Settings, train
-from overpaint.toybox.train.mistakes import mistaken
-from overpaint.toybox.train.pick import evenly, with_lookalikes
-from overpaint.toybox.train.run import Run
-from overpaint.toybox.train.untyped import CLIPConfig, CLIPModel
+from tools.train.contrastive import Captions, contrastive_loss, refusal_loss, unit
+from tools.train.data import LENGTH
+from tools.train.exams import Sheet, sheets
+from tools.train.loop import Settings, train
+from tools.train.mistakes import mistaken
+from tools.train.pick import evenly, with_lookalikes
+from tools.train.run import Run
+from tools.train.untyped import CLIPConfig, CLIPModel
 
 WIDTH = 128  # of the text towers and of the joint space
 JUDGE = Settings(

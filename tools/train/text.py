@@ -10,12 +10,12 @@ import torch
 from rich.progress import track
 
 from overpaint.toybox.grammar import parse
-from overpaint.toybox.train.clip import build, features
-from overpaint.toybox.train.contrastive import Captions, contrastive_loss, unit
-from overpaint.toybox.train.loop import Settings, train
-from overpaint.toybox.train.run import Run
-from overpaint.toybox.train.tower import Disturbance, disturbed_forward
-from overpaint.toybox.train.untyped import CLIPModel
+from tools.train.clip import build, features
+from tools.train.contrastive import Captions, contrastive_loss, unit
+from tools.train.loop import Settings, train
+from tools.train.run import Run
+from tools.train.tower import Disturbance, disturbed_forward
+from tools.train.untyped import CLIPModel
 
 TEXT = Settings(steps=1_600, batch=256, lr=1e-3, weight_decay=0.02, seed=13, warmup=150)
 SHARE_WEIGHT = 2.0
@@ -77,11 +77,21 @@ def picture_features(run: Run, model: Any) -> torch.Tensor:
 
 def train_text(run: Run) -> None:
     """Train the tower, fix its gauges, and save the joint CLIP of the pipeline."""
+    torch.manual_seed(TEXT.seed)
+    tokens = len(SubjectCaptions(run).tokenizer)
+    model = build(tokens, text_layers=12, patch=16, width=192, heads=6)
+    grow_tower(run, model, TEXT, "text.ckpt")
+    model.eval().save_pretrained(run.path("clip"))
+
+
+def grow_tower(run: Run, model: Any, settings: Settings, checkpoint: str, ramp: int = RAMP) -> None:
+    """Train ``model``'s text tower against the frozen vision tower of the run's joint CLIP.
+
+    ``ramp``  steps until the disturbances reach full strength.
+    """
     captions = SubjectCaptions(run)
     joint = CLIPModel.from_pretrained(run.path("clip_joint")).to(run.device).eval()
     pictures = picture_features(run, joint)
-    torch.manual_seed(TEXT.seed)
-    model = build(len(captions.tokenizer), text_layers=12, patch=16, width=192, heads=6)
     model.vision_model.load_state_dict(joint.vision_model.state_dict())
     model.visual_projection.load_state_dict(joint.visual_projection.state_dict())
     model.vision_model.requires_grad_(False)
@@ -91,20 +101,18 @@ def train_text(run: Run) -> None:
     tower = model.text_model
 
     def step(rng: np.random.Generator, i: int) -> torch.Tensor:
-        index = rng.choice(len(run.captions), TEXT.batch, replace=False)
+        index = rng.choice(len(run.captions), settings.batch, replace=False)
         ids, end = captions.tokens(index)
         subject, last = captions.subject_masks(index, ids.shape[1])
-        ramp = min(1.0, i / RAMP)
-        strength = Disturbance(0.3 * ramp, 0.1 * ramp, 0.75 * ramp, 0.5 * ramp)
+        full = min(1.0, i / ramp)
+        strength = Disturbance(0.3 * full, 0.1 * full, 0.75 * full, 0.5 * full)
         pooled, shortfall = disturbed_forward(tower, ids, end, subject, last, strength)
         text = unit(model.text_projection(pooled))
         loss = contrastive_loss(text, pictures[index], model.logit_scale, captions.meanings[index])
         return loss + SHARE_WEIGHT * shortfall
 
-    slow = tower.embeddings.parameters()
-    train(model, step, TEXT, run.path("text.ckpt"), slow=slow)
+    train(model, step, settings, run.path(checkpoint), slow=tower.embeddings.parameters())
     fix_gauges(model, captions)
-    model.eval().save_pretrained(run.path("clip"))
 
 
 @torch.no_grad()

@@ -15,9 +15,9 @@ from functools import cache
 import numpy as np
 
 from overpaint.toybox.scene import Scene
-from overpaint.toybox.train.contrastive import Captions
-from overpaint.toybox.train.mistakes import WITH_MOOD, with_first
 from overpaint.toybox.world import EMOTIONS, OBJECTS
+from tools.train.contrastive import Captions
+from tools.train.mistakes import WITH_MOOD, with_first
 
 PICTURES = 20  # of each exam in a batch
 

@@ -11,8 +11,8 @@ from rich.progress import track
 
 from overpaint.toybox.grammar import sample_scene
 from overpaint.toybox.render import SIZE, render
-from overpaint.toybox.train.run import Run
-from overpaint.toybox.train.untyped import CLIPTokenizer
+from tools.train.run import Run
+from tools.train.untyped import CLIPTokenizer
 
 PICTURES = 120_000
 SHARD = 1_000

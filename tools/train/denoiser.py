@@ -12,14 +12,14 @@ from rich.progress import track
 from overpaint.models.load import load
 from overpaint.models.sampling import sample, sampling_for
 from overpaint.models.text import encode
-from overpaint.toybox.train.contrastive import Captions
-from overpaint.toybox.train.data import LENGTH
-from overpaint.toybox.train.loop import Settings, train
-from overpaint.toybox.train.odds import gender_weights
-from overpaint.toybox.train.pick import with_details
-from overpaint.toybox.train.pipeline import CARD, NOISE, assemble
-from overpaint.toybox.train.run import Run
-from overpaint.toybox.train.untyped import (
+from tools.train.contrastive import Captions
+from tools.train.data import LENGTH
+from tools.train.loop import Settings, train
+from tools.train.odds import gender_weights
+from tools.train.pick import with_details
+from tools.train.pipeline import CARD, NOISE, assemble
+from tools.train.run import Run
+from tools.train.untyped import (
     AutoencoderKL,
     CLIPModel,
     DDPMScheduler,

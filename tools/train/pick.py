@@ -9,7 +9,7 @@ import numpy as np
 
 from overpaint.toybox.grammar import parse
 from overpaint.toybox.scene import Scene
-from overpaint.toybox.train.run import Run
+from tools.train.run import Run
 
 GROUP = 8  # pictures of one subject that a batch holds beside each other
 

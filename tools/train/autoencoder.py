@@ -8,10 +8,10 @@ import numpy as np
 import torch
 from torch.nn import functional
 
-from overpaint.toybox.train.loop import Settings, train
-from overpaint.toybox.train.pick import with_details
-from overpaint.toybox.train.run import Run
-from overpaint.toybox.train.untyped import AutoencoderKL
+from tools.train.loop import Settings, train
+from tools.train.pick import with_details
+from tools.train.run import Run
+from tools.train.untyped import AutoencoderKL
 
 SETTINGS = Settings(
     steps=9_500,

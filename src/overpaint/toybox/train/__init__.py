@@ -1,1 +1,0 @@
-"""Rebuilding the Toybox weights from nothing: ``python -m overpaint.toybox.train``."""

@@ -1,0 +1,1 @@
+"""Programs that make what the package ships; they are not part of it."""

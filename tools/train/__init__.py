@@ -1,0 +1,1 @@
+"""Rebuilding the Toybox weights from nothing: ``python -m tools.train``."""
