@@ -70,7 +70,10 @@ def explained(model: Model, doing: str, sampling: Sampling | None = None) -> Ite
 
 
 def _remedy(model: Model) -> str:
-    """What to try: number formats that do not go together are the usual reason."""
+    """What to try: text encoders left out and number formats that differ are usual reasons."""
+    missing = [name for name in model.family.encoders if name not in model.text_encoders]
+    if missing:
+        return f"It comes without its {' and '.join(missing)}; load it with all text encoders."
     formats = {
         name: str(network.dtype).removeprefix("torch.")
         for name, network in networks(model.pipeline).items()

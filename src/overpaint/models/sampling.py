@@ -96,6 +96,7 @@ def generate_prompts(
     progress: Progress | None = None,
 ) -> Tensor:
     """Every prompt with every seed: uint8 ``[n_prompts, n_seeds, 3, H, W]`` on the CPU."""
+    model.family.check_generates(model)
     how = sampling_for(model, sampling)
     return sample(model, encode(model, prompts, how), seeds, how, progress=progress)
 

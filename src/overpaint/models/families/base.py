@@ -433,7 +433,8 @@ class Family:
 
         Schedules that are stretched to a last noise level of their own need two.
         """
-        return 2 if pipeline.scheduler.config.get("shift_terminal") else 1
+        scheduler = getattr(pipeline.scheduler, "config", {})
+        return 2 if scheduler.get("shift_terminal") else 1
 
     def guided(self, model: Model, sampling: Sampling) -> bool:  # noqa: ARG002
         """Whether the pipeline reads a negative prompt under ``sampling``."""
