@@ -57,7 +57,7 @@ def test_a_pipeline_object_is_used_as_it_is(make_sdxl: Callable[..., Model]) -> 
 @pytest.mark.parametrize(
     ("source", "words"),
     [
-        ("toybix", "expected 'toybox', an existing folder, a .safetensors"),
+        ("toybix", "expected 'toybox', 'toybox-xl', an existing folder, a .safetensors"),
         ("", "expected 'toybox'"),
         ("nobody/no-such-model", "Cannot load 'nobody/no-such-model'"),
         (object(), "class object are of no known family"),
